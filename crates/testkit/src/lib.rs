@@ -1,0 +1,1 @@
+//! Helpers of the tests: a pair of peers and a seeded link.

@@ -1,0 +1,3 @@
+//! The `vaiven` command.
+
+fn main() {}

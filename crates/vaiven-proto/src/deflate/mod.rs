@@ -1,0 +1,1 @@
+//! Compression of messages: permessage-deflate (RFC 7692).
