@@ -144,6 +144,11 @@ impl Decoder {
         }
     }
 
+    /// Bytes of the open frame's payload that have not arrived.
+    pub fn missing_bytes(&self) -> usize {
+        self.frame.as_ref().map_or(0, |frame| frame.remaining)
+    }
+
     /// A place to read the rest of a large payload into, without a copy; call [`decode`](Self::decode) after it
     /// with whatever input there is, also with none.
     ///

@@ -1,1 +1,25 @@
 //! WebSocket client and server on tokio.
+#![forbid(unsafe_code)]
+
+mod config;
+mod error;
+mod flusher;
+mod link;
+mod pair;
+mod receiver;
+mod sender;
+mod slab;
+mod transport;
+mod websocket;
+
+pub use config::Config;
+pub use error::{Error, SendError, TimeoutKind, TrySendError};
+pub use pair::pair;
+pub use receiver::{Event, Receiver};
+pub use sender::Sender;
+pub use transport::{Stream, Transport};
+pub use vaiven_proto::deflate::{DeflateConfig, DeflateParams};
+pub use vaiven_proto::{
+    CloseCode, CloseFrame, Compress, KeepaliveConfig, Limits, Message, Prepared, Role, Text, Violation,
+};
+pub use websocket::{Deflate, WebSocket};

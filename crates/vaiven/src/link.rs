@@ -1,0 +1,296 @@
+//! The sending side of a connection, shared by its halves and senders.
+//!
+//! Whoever queues something leaves it to be written by one of three: at once, by the caller; at the end of the
+//! wake-up, by the thread's flusher, so that what was queued together leaves together; or, when the socket takes no
+//! more, by a task that lives until everything is written or the peer has taken nothing for `write_timeout`.
+
+use crate::error::TimeoutKind;
+use crate::flusher;
+use crate::transport::WriteHalf;
+use crate::{Config, Error};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until};
+use vaiven_proto::Encoder;
+
+/// What the halves of a connection share.
+pub(crate) struct Link {
+    writer: Mutex<Writer>,
+    runtime: Handle,
+}
+
+/// The sending side under its lock.
+pub(crate) struct Writer {
+    pub(crate) encoder: Encoder,
+    io: WriteHalf,
+    outbox_bytes: usize,
+    write_timeout: Duration,
+    /// Listed with a flusher, which will write.
+    scheduled: bool,
+    /// A task writes; nobody else may.
+    draining: bool,
+    /// Behind the last byte the outgoing direction ends.
+    shutdown: Shutdown,
+    /// Bytes written so far: progress, for the write timeout.
+    written: u64,
+    failure: Option<Failure>,
+    /// Those who wait for room in the outbox, or for its end.
+    waiting: VecDeque<Waker>,
+    /// The receiving side, to be told of a failure.
+    receiver: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shutdown {
+    No,
+    Wanted,
+    Done,
+}
+
+/// Why the sending side gave up.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    Io(io::ErrorKind),
+    Timeout(TimeoutKind),
+    Aborted,
+}
+
+/// Whether there is room for a message.
+pub(crate) enum Room {
+    Yes,
+    No,
+}
+
+impl Link {
+    pub(crate) fn new(encoder: Encoder, io: WriteHalf, config: &Config) -> Arc<Self> {
+        let writer = Writer {
+            encoder,
+            io,
+            outbox_bytes: config.outbox_bytes,
+            write_timeout: config.write_timeout,
+            scheduled: false,
+            draining: false,
+            shutdown: Shutdown::No,
+            written: 0,
+            failure: None,
+            waiting: VecDeque::new(),
+            receiver: None,
+        };
+        Arc::new(Self { writer: Mutex::new(writer), runtime: Handle::current() })
+    }
+
+    /// The sending side. A panic under this lock leaves no half-made frame, so poison is no reason to stop.
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Writes what waits, as far as the socket takes it now; a task goes on with the rest.
+    #[inline]
+    pub(crate) fn flush(self: &Arc<Self>) {
+        let mut writer = self.lock();
+        self.flush_locked(&mut writer);
+    }
+
+    /// As [`flush`](Self::flush), under the lock.
+    #[inline]
+    pub(crate) fn flush_locked(self: &Arc<Self>, writer: &mut Writer) {
+        if writer.draining || writer.is_settled() {
+            return;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        if writer.poll_settle(&mut cx).is_pending() {
+            writer.draining = true;
+            self.runtime.spawn(Arc::clone(self).drain());
+        }
+    }
+
+    /// Lets what waits be written at the end of this wake-up.
+    #[inline]
+    pub(crate) fn schedule_locked(self: &Arc<Self>, writer: &mut Writer) {
+        if !writer.scheduled && !writer.draining {
+            writer.scheduled = flusher::schedule(self);
+            if !writer.scheduled {
+                self.flush_locked(writer);
+            }
+        }
+    }
+
+    /// The flusher's turn.
+    pub(crate) fn flush_scheduled(self: &Arc<Self>) {
+        let mut writer = self.lock();
+        writer.scheduled = false;
+        self.flush_locked(&mut writer);
+    }
+
+    /// Writes until nothing waits, or until the peer takes nothing for the write timeout.
+    async fn drain(self: Arc<Self>) {
+        let (mut written, timeout) = {
+            let writer = self.lock();
+            (writer.written, writer.write_timeout)
+        };
+        let mut stalled = pin!(sleep_until(Instant::now() + timeout));
+        poll_fn(|cx| {
+            loop {
+                let mut writer = self.lock();
+                if writer.poll_settle(cx).is_ready() {
+                    writer.draining = false;
+                    return Poll::Ready(());
+                }
+                let progressed = std::mem::replace(&mut written, writer.written) != writer.written;
+                drop(writer);
+                if progressed {
+                    stalled.as_mut().reset(Instant::now() + timeout);
+                }
+                ready!(stalled.as_mut().poll(cx));
+                self.lock().fail(Failure::Timeout(TimeoutKind::Write));
+            }
+        })
+        .await;
+    }
+
+    /// Ends the sending side behind what is queued. The transport is given up when that is written.
+    pub(crate) fn finish(self: &Arc<Self>) {
+        let mut writer = self.lock();
+        if writer.shutdown == Shutdown::No {
+            writer.shutdown = Shutdown::Wanted;
+        }
+        self.flush_locked(&mut writer);
+        writer.wake_waiting();
+    }
+
+    /// Drops the transport and what waits for it.
+    pub(crate) fn abort(&self) {
+        self.lock().fail(Failure::Aborted);
+    }
+}
+
+impl Writer {
+    /// Whether there is nothing to do.
+    fn is_settled(&self) -> bool {
+        self.failure.is_some() || (self.encoder.outbox().is_empty() && self.shutdown != Shutdown::Wanted)
+    }
+
+    /// Whether the sending side takes messages.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.failure.is_none() && self.shutdown == Shutdown::No && !self.encoder.is_closing()
+    }
+
+    /// Whether all that was queued is written, or never will be.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.failure.is_some() || (self.encoder.outbox().is_empty() && !self.draining)
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn buffered(&self) -> usize {
+        self.encoder.outbox().len()
+    }
+
+    /// Why nothing is sent any more, if the transport failed.
+    pub(crate) fn error(&self) -> Option<Error> {
+        self.failure.map(|failure| match failure {
+            Failure::Io(kind) => Error::Io(kind.into()),
+            Failure::Timeout(kind) => Error::Timeout(kind),
+            Failure::Aborted => Error::Disconnected,
+        })
+    }
+
+    /// Room for a message of `len` bytes: within the bound, or in an empty outbox.
+    #[inline]
+    pub(crate) fn room(&self, len: usize) -> Room {
+        let waiting = self.buffered();
+        if waiting == 0 || waiting.saturating_add(len) <= self.outbox_bytes { Room::Yes } else { Room::No }
+    }
+
+    /// Wakes this task when there is more room, or none will ever be.
+    pub(crate) fn wait(&mut self, cx: &Context<'_>) {
+        if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.waiting.push_back(cx.waker().clone());
+        }
+    }
+
+    /// The receiving side waits for the peer and wants to hear of failures here.
+    #[inline]
+    pub(crate) fn watch(&mut self, cx: &Context<'_>) {
+        if !self.receiver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.receiver = Some(cx.waker().clone());
+        }
+    }
+
+    /// Writes and flushes until nothing waits, then shuts down if that is wanted.
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.poll_write(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => self.fail(Failure::Io(error.kind())),
+            Poll::Pending => return Poll::Pending,
+        }
+        self.wake_waiting();
+        Poll::Ready(())
+    }
+
+    #[inline]
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.failure.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            let outbox = self.encoder.outbox_mut();
+            let before = outbox.len();
+            if before == 0 {
+                if self.encoder.written() {
+                    continue;
+                }
+                break;
+            }
+            ready!(self.io.poll_write_outbox(cx, outbox))?;
+            self.written += (before - outbox.len()) as u64;
+            if !self.waiting.is_empty() && outbox.len() < self.outbox_bytes / 2 {
+                self.wake_waiting();
+            }
+        }
+        ready!(self.io.poll_flush(cx))?;
+        if self.shutdown == Shutdown::Wanted {
+            // A peer that is gone already makes this fail, which changes nothing.
+            let _ = ready!(self.io.poll_shutdown(cx));
+            self.shutdown = Shutdown::Done;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn wake_waiting(&mut self) {
+        for waker in self.waiting.drain(..) {
+            waker.wake();
+        }
+    }
+
+    /// Wakes the receiving side, which waits for the peer.
+    pub(crate) fn wake_receiver(&mut self) {
+        if let Some(receiver) = self.receiver.take() {
+            receiver.wake();
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+        self.encoder.outbox_mut().clear();
+        self.io = WriteHalf::Gone;
+        self.wake_waiting();
+        self.wake_receiver();
+    }
+
+    /// Whether the outgoing direction has ended.
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.shutdown == Shutdown::Done || self.failure.is_some()
+    }
+}

@@ -1,0 +1,227 @@
+//! Sending: from any task, as many senders as wanted.
+
+use crate::error::{SendError, TrySendError};
+use crate::link::{Link, Room};
+use crate::{CloseFrame, Compress, Error, Message, Prepared};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// When what was queued is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// By the caller, before it goes on.
+    Now,
+    /// At the end of the wake-up at the latest.
+    Soon,
+}
+
+/// Sends on a connection. Clones send on the same connection; none of them keeps it open: when the receiving side
+/// is dropped, or the connection closes, they get [`SendError`].
+///
+/// What is queued is written at the end of the current wake-up at the latest, together with whatever else was
+/// queued in its course.
+#[derive(Clone)]
+pub struct Sender {
+    link: Arc<Link>,
+}
+
+impl Sender {
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        Self { link }
+    }
+
+    /// Sends a message: waits until the outbox has room for it, and queues it.
+    ///
+    /// # Errors
+    /// [`SendError`] with the message, when the connection is closing or closed.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the message is not sent and not in part; once it is ready, the message is
+    /// queued as a whole.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.send_with(message.into(), Compress::Auto, When::Soon).await
+    }
+
+    /// As [`send`](Self::send), with a choice about compression.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_compressed(
+        &self,
+        message: impl Into<Message>,
+        compress: Compress,
+    ) -> Result<(), SendError> {
+        self.send_with(message.into(), compress, When::Soon).await
+    }
+
+    pub(crate) async fn send_with(
+        &self,
+        message: Message,
+        compress: Compress,
+        when: When,
+    ) -> Result<(), SendError> {
+        let mut message = Some(message);
+        poll_fn(|cx| self.poll_send(cx, &mut message, compress, when)).await
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        slot: &mut Option<Message>,
+        compress: Compress,
+        when: When,
+    ) -> Poll<Result<(), SendError>> {
+        let Some(message) = slot.take() else { return Poll::Ready(Ok(())) };
+        match self.queue(message, compress, when) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(TrySendError::Closing(message)) => Poll::Ready(Err(SendError(message))),
+            Err(TrySendError::Full(message)) => {
+                let mut writer = self.link.lock();
+                if writer.is_open() && matches!(writer.room(message.len()), Room::No) {
+                    writer.wait(cx);
+                } else {
+                    cx.waker().wake_by_ref();
+                }
+                *slot = Some(message);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Queues a message if the outbox has room.
+    ///
+    /// # Errors
+    /// [`TrySendError`] with the message: the outbox is full, or the connection closing.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        self.queue(message.into(), Compress::Auto, When::Soon)
+    }
+
+    #[inline]
+    fn queue(&self, message: Message, compress: Compress, when: When) -> Result<(), TrySendError> {
+        let mut writer = self.link.lock();
+        if !writer.is_open() {
+            return Err(TrySendError::Closing(message));
+        }
+        if let Room::No = writer.room(message.len()) {
+            return Err(TrySendError::Full(message));
+        }
+        let queued = writer.encoder.message(message, compress);
+        debug_assert!(queued.is_ok(), "the encoder was asked before");
+        match when {
+            When::Now => self.link.flush_locked(&mut writer),
+            When::Soon => self.link.schedule_locked(&mut writer),
+        }
+        Ok(())
+    }
+
+    /// Queues a message for which [`poll_room`](Self::poll_room) found room.
+    pub(crate) fn force_send(&self, message: Message) -> Result<(), Error> {
+        let mut writer = self.link.lock();
+        if !writer.is_open() {
+            return Err(writer.error().unwrap_or(Error::Closing));
+        }
+        writer.encoder.message(message, Compress::Auto).map_err(|_| Error::Closing)?;
+        self.link.schedule_locked(&mut writer);
+        Ok(())
+    }
+
+    /// Queues a message that was framed once for many, if the outbox has room. It is not taken where it does not
+    /// fit: `false`, also on a connection that is closing.
+    pub fn try_send_prepared(&self, prepared: &Prepared) -> bool {
+        let mut writer = self.link.lock();
+        if !writer.is_open() || matches!(writer.room(prepared.frame().len()), Room::No) {
+            return false;
+        }
+        let queued = writer.encoder.prepared(prepared, Compress::Auto).is_ok();
+        self.link.schedule_locked(&mut writer);
+        queued
+    }
+
+    /// Sends a ping with this payload, of which the first 125 bytes count. Waits until the outbox has room.
+    ///
+    /// # Errors
+    /// [`Error::Closing`] on a connection that is closing.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the ping is not sent.
+    pub async fn ping(&self, payload: &[u8]) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_room(cx)).await?;
+        let mut writer = self.link.lock();
+        writer.encoder.ping(payload).map_err(|_| Error::Closing)?;
+        self.link.flush_locked(&mut writer);
+        Ok(())
+    }
+
+    /// Begins the closing handshake; the receiving side goes on until the peer has answered. `None` is the empty
+    /// Close frame. Does nothing on a connection that is closing already.
+    pub fn close(&self, frame: Option<&CloseFrame>) {
+        let mut writer = self.link.lock();
+        if writer.is_open() {
+            writer.encoder.close(frame);
+            writer.wake_receiver();
+        }
+        self.link.flush_locked(&mut writer);
+    }
+
+    /// Waits until all that was queued is handed to the transport.
+    ///
+    /// # Errors
+    /// The transport's failure, or the timeout of a peer that takes nothing.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped: what is queued is written all the same.
+    pub async fn flush(&self) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut writer = self.link.lock();
+        self.link.flush_locked(&mut writer);
+        if let Some(error) = writer.error() {
+            return Poll::Ready(Err(error));
+        }
+        if writer.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        writer.wait(cx);
+        Poll::Pending
+    }
+
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut writer = self.link.lock();
+        if !writer.is_open() {
+            return Poll::Ready(Err(writer.error().unwrap_or(Error::Closing)));
+        }
+        if let Room::Yes = writer.room(1) {
+            return Poll::Ready(Ok(()));
+        }
+        self.link.flush_locked(&mut writer);
+        if let Room::Yes = writer.room(1) {
+            return Poll::Ready(Ok(()));
+        }
+        writer.wait(cx);
+        Poll::Pending
+    }
+
+    /// Bytes that wait to be written.
+    pub fn buffered_amount(&self) -> usize {
+        self.link.lock().buffered()
+    }
+
+    /// Whether messages are taken.
+    pub fn is_open(&self) -> bool {
+        self.link.lock().is_open()
+    }
+
+    /// Drops the connection at once, without a Close frame: the peer sees 1006.
+    pub fn abort(&self) {
+        self.link.abort();
+    }
+}
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender").field("buffered_amount", &self.buffered_amount()).finish_non_exhaustive()
+    }
+}

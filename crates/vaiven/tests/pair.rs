@@ -1,0 +1,150 @@
+//! Two connections with each other, in memory and on virtual time.
+
+use std::time::Duration;
+use vaiven::{CloseCode, Error, Message, TimeoutKind, TrySendError, pair};
+
+#[tokio::test]
+async fn messages_of_every_size_come_back_as_they_were_sent() {
+    let (mut client, mut server) = pair();
+    let echo = tokio::spawn(async move {
+        while let Some(message) = server.recv().await? {
+            server.send(message).await?;
+        }
+        Ok::<_, Error>(())
+    });
+    for len in [0, 1, 125, 126, 4_095, 4_096, 65_535, 65_536, 300_000, 1 << 20] {
+        let text = Message::text("ñ".repeat(len / 2));
+        let binary = Message::binary((0..=255).cycle().take(len).collect::<Vec<u8>>());
+        for message in [text, binary] {
+            client.send(message.clone()).await.unwrap();
+            assert!(client.recv().await.unwrap() == Some(message), "{len}");
+        }
+    }
+    client.close(1000, "bye").await.unwrap();
+    assert_eq!(client.close_frame().unwrap().code, CloseCode::NORMAL);
+    echo.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn many_messages_in_flight_keep_their_order() {
+    let (client, mut server) = pair();
+    let (sender, mut receiver) = client.split();
+    let send = tokio::spawn(async move {
+        for i in 0..20_000_u32 {
+            sender.send(i.to_be_bytes().to_vec()).await.unwrap();
+        }
+        sender
+    });
+    let echo = tokio::spawn(async move {
+        while let Ok(Some(message)) = server.recv().await {
+            server.send(message).await.unwrap();
+        }
+    });
+    for i in 0..20_000_u32 {
+        let message = receiver.recv().await.unwrap().unwrap();
+        assert_eq!(message.as_bytes(), i.to_be_bytes());
+    }
+    drop((send.await.unwrap(), receiver));
+    echo.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_sent_before_a_pause_leaves_before_it() {
+    let (mut client, mut server) = pair();
+    for _ in 0..3 {
+        client.feed("question").await.unwrap();
+    }
+    client.flush().await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), async {
+        assert!(server.recv().await.unwrap().is_some());
+        // Two questions wait, and the server does not come back for them: the answer leaves all the same.
+        server.send("answer").await.unwrap();
+        assert_eq!(client.recv().await.unwrap(), Some("answer".into()));
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn both_sides_may_close_at_once() {
+    let (mut client, mut server) = pair();
+    let (a, b) = tokio::join!(client.close(1000, "a"), server.close(4000, "b"));
+    assert!(a.is_ok() && b.is_ok(), "{a:?} {b:?}");
+    assert_eq!(client.close_frame().unwrap().code, CloseCode::new(4000));
+    assert_eq!(server.close_frame().unwrap().code, CloseCode::NORMAL);
+    assert!(matches!(client.recv().await, Ok(None)));
+    assert!(client.send("late").await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_dropped_when_the_close_timeout_is_over() {
+    let (mut client, server) = pair();
+    let start = tokio::time::Instant::now();
+    let error = client.close(1000, "").await.unwrap_err();
+    assert!(matches!(error, Error::Timeout(TimeoutKind::Close)), "{error}");
+    assert_eq!(start.elapsed().as_secs(), 5);
+    drop(server);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_answers_no_ping_is_dead() {
+    let (client, mut server) = pair();
+    let start = tokio::time::Instant::now();
+    let error = server.recv().await.unwrap_err();
+    assert!(matches!(error, Error::Timeout(TimeoutKind::Keepalive)), "{error}");
+    assert_eq!(start.elapsed().as_secs(), 35);
+    assert!(matches!(server.recv().await, Ok(None)));
+    drop(client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_answers_pings_lives() {
+    let (mut client, mut server) = pair();
+    let client = tokio::spawn(async move { client.recv().await });
+    let idle = tokio::time::timeout(Duration::from_secs(3600), server.recv()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    assert!(server.round_trip().is_some());
+    server.close(1001, "").await.unwrap();
+    assert!(matches!(client.await.unwrap(), Ok(None)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_fills_the_outbox_and_is_dropped() {
+    let (mut client, server) = pair();
+    let payload = vec![0; 100_000];
+    let mut taken = 0;
+    let refused = loop {
+        match client.try_send(payload.clone()) {
+            Ok(()) => taken += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(taken, 10);
+    assert!(matches!(&refused, TrySendError::Full(message) if message.len() == 100_000));
+    let start = tokio::time::Instant::now();
+    let error = client.flush().await.unwrap_err();
+    assert!(matches!(error, Error::Timeout(TimeoutKind::Write)), "{error}");
+    assert_eq!(start.elapsed().as_secs(), 10);
+    assert!(matches!(client.try_send("x"), Err(TrySendError::Closing(_))));
+    drop(server);
+}
+
+#[tokio::test]
+async fn a_dropped_peer_is_a_disconnect_and_what_it_sent_arrives_before() {
+    let (mut client, mut server) = pair();
+    client.send("last words").await.unwrap();
+    drop(client);
+    assert_eq!(server.recv().await.unwrap(), Some("last words".into()));
+    assert!(matches!(server.recv().await, Err(Error::Disconnected)));
+    assert!(matches!(server.recv().await, Ok(None)));
+    assert!(server.close_frame().is_none());
+}
+
+#[tokio::test]
+async fn an_aborted_connection_ends_for_both_sides() {
+    let (client, mut server) = pair();
+    let sender = client.sender();
+    client.abort();
+    assert!(matches!(server.recv().await, Err(Error::Disconnected)));
+    assert!(sender.send("x").await.is_err());
+}
