@@ -154,7 +154,8 @@ impl Progress {
             return Ok(());
         }
         let reach = self.reach.get_or_insert_with(|| Box::new(Reach::new(window)));
-        let walked = reach.scan(&std::mem::take(&mut self.decompressor.held)).and_then(|()| reach.scan(input));
+        let walked =
+            reach.scan(&std::mem::take(&mut self.decompressor.held)).and_then(|()| reach.scan(input));
         match walked {
             // What lies behind the limit does not count, so that the outcome is the same at every split.
             Err(position) if position <= max_len => Err(Violation::InvalidDeflate),

@@ -104,8 +104,10 @@ pub(super) fn put_compressor(compressor: Compressor) {
 
 /// A decompressor that is to be reset before use. Its window is 32 KiB whatever was agreed: zlib-rs has no smaller one.
 pub(super) fn take_decompressor() -> Decompressor {
-    with_pool(|pool| pool.decompressors.pop())
-        .unwrap_or_else(|| Decompressor { zlib: Inflate::new(false, WindowBits::MAX.bits()), held: Vec::new() })
+    with_pool(|pool| pool.decompressors.pop()).unwrap_or_else(|| Decompressor {
+        zlib: Inflate::new(false, WindowBits::MAX.bits()),
+        held: Vec::new(),
+    })
 }
 
 /// Hands a decompressor back.

@@ -499,3 +499,95 @@ impl Code {
         Found::NeedsInput
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Role;
+    use crate::deflate::{Compression, DeflateConfig, DeflateParams, Deflater, TAIL};
+
+    /// Words that come back at distances of all sizes, with a tail of bytes that hardly do.
+    fn message(seed: u64, length: usize) -> Vec<u8> {
+        let mut random = seed | 1;
+        let mut message = Vec::new();
+        while message.len() < length {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            message.extend_from_slice(
+                &(random % 300).pow(3).to_le_bytes()[..usize::from(random % 7 < 6) * 4 + 1],
+            );
+        }
+        message.truncate(length);
+        message
+    }
+
+    /// The messages of one sender, without their tails.
+    fn deflate(window: WindowBits, level: u8, takeover: bool, messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let params = DeflateParams {
+            server_no_context_takeover: !takeover,
+            client_no_context_takeover: !takeover,
+            server_max_window_bits: window,
+            client_max_window_bits: window,
+        };
+        let mut config = DeflateConfig::server();
+        config.level = level;
+        let mut deflater = Deflater::new(Role::Server, &params, &config);
+        let compress = |message: &Vec<u8>| {
+            let mut out = Vec::new();
+            assert_eq!(deflater.compress(message, &mut out), Compression::Compressed);
+            out
+        };
+        messages.iter().map(compress).collect()
+    }
+
+    #[test]
+    fn every_distance_keeps_to_the_agreed_window() {
+        let messages: Vec<_> = [30_000, 1024, 1500, 70_000].map(|length| message(0x5eed, length)).into();
+        for bits in 8..=15 {
+            let window = WindowBits::of(bits);
+            for level in 1..=9 {
+                for takeover in [false, true] {
+                    let streams = deflate(window, level, takeover, &messages);
+                    for (stream, message) in streams.iter().zip(&messages) {
+                        let mut reach = Reach::new(window);
+                        assert_eq!(reach.scan(stream), Ok(()), "window {bits} level {level}");
+                        assert_eq!(reach.scan(&TAIL), Ok(()));
+                        assert_eq!(reach.produced, message.len(), "window {bits} level {level}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_distance_is_found_at_the_same_place_however_the_stream_is_split() {
+        let messages = [message(7, 60_000)];
+        for level in [1, 2, 6, 9] {
+            let stream = &deflate(WindowBits::MAX, level, false, &messages)[0];
+            for bits in 8..15 {
+                let window = WindowBits::of(bits);
+                let whole = Reach::new(window).scan(stream);
+                let position = whole.expect_err("a compressor of 15 bits uses them");
+                assert!((window.bytes()..60_000).contains(&position), "{position}");
+                for length in [1, 2, 3, 7, 8, 9, 63, 1000] {
+                    let mut reach = Reach::new(window);
+                    let split = stream.chunks(length).try_for_each(|piece| reach.scan(piece));
+                    assert_eq!(split, whole, "window {bits} level {level} pieces of {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn noise_ends_the_walk_without_a_panic() {
+        for seed in 0..2000 {
+            let noise = message(seed * 2 + 1, 400);
+            let _ = Reach::new(WindowBits::MIN).scan(&noise);
+            for first in 0..8 {
+                let begun: Vec<u8> = [&[first][..], &noise].concat();
+                let _ = Reach::new(WindowBits::MIN).scan(&begun);
+            }
+        }
+    }
+}
