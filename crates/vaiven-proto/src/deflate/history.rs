@@ -34,6 +34,11 @@ impl History {
         self.ring.as_slices()
     }
 
+    /// How many bytes there are to refer to.
+    pub(super) fn len(&self) -> usize {
+        self.ring.len()
+    }
+
     /// Bytes held, by capacity.
     pub(super) fn memory(&self) -> usize {
         self.ring.capacity()

@@ -1,11 +1,12 @@
 //! Compressed payloads, piece by piece, to payloads within a limit (RFC 7692 section 7.2.2).
 
 use super::history::History;
-use super::pool;
+use super::pool::{self, Decompressor};
+use super::reach::Reach;
 use super::{DeflateParams, TAIL, WindowBits};
 use crate::{Role, Violation};
 use std::fmt;
-use zlib_rs::{Inflate, InflateFlush, Status};
+use zlib_rs::{InflateFlush, Status};
 
 /// Compressed bytes that a message may take beyond [`MAX_EXPANSION`] times its inflated length. 64 KiB: an honest
 /// compressor needs some bytes, and what exceeds this is made of empty blocks, which cost time and bring nothing.
@@ -40,7 +41,9 @@ pub struct Inflater {
 
 /// A message that is being inflated.
 struct Progress {
-    zlib: Inflate,
+    decompressor: Decompressor,
+    /// What watches the distances, as soon as one could be too large.
+    reach: Option<Box<Reach>>,
     /// Compressed bytes read so far.
     read: usize,
     /// Whether no stream is open: at the start, and after a block with BFINAL.
@@ -71,7 +74,7 @@ impl Inflater {
         while !rest.is_empty() {
             let step = OVERHEAD_STEP - message.read % OVERHEAD_STEP;
             let (piece, later) = rest.split_at(step.min(rest.len()));
-            message.run(piece, &self.history, out, max_len)?;
+            message.run(piece, self.window, &self.history, out, max_len)?;
             message.read = message.read.saturating_add(piece.len());
             let overhead = message.read.saturating_sub(out.len().saturating_mul(MAX_EXPANSION));
             if piece.len() == step && overhead > MAX_OVERHEAD_BYTES {
@@ -93,13 +96,13 @@ impl Inflater {
     pub fn finish(&mut self, out: &mut Vec<u8>, max_len: usize) -> Result<(), Violation> {
         if let Some(mut message) = self.message.take() {
             if !message.between_streams {
-                message.run(&TAIL, &self.history, out, max_len)?;
-                message.run(&END, &self.history, out, max_len)?;
+                message.run(&TAIL, self.window, &self.history, out, max_len)?;
+                message.run(&END, self.window, &self.history, out, max_len)?;
                 if !message.between_streams {
                     return Err(Violation::InvalidDeflate);
                 }
             }
-            pool::put_decompressor(message.zlib);
+            pool::put_decompressor(message.decompressor);
         }
         if self.takeover {
             self.history.push(out);
@@ -107,15 +110,13 @@ impl Inflater {
         Ok(())
     }
 
-    /// Gives back what is not needed. Between messages that is nothing: the zlib state went back with the end of the
-    /// last message, and the history is needed for the next one.
-    pub fn release_idle(&mut self) {
-        debug_assert!(self.memory() <= pool::DECOMPRESSOR_BYTES + self.window.bytes());
-    }
-
     /// Bytes that this connection holds, by capacity.
     pub fn memory(&self) -> usize {
-        self.history.memory() + self.message.as_ref().map_or(0, |_| pool::DECOMPRESSOR_BYTES)
+        let message = self.message.as_ref().map_or(0, |message| {
+            let reach = message.reach.as_ref().map_or(0, |_| size_of::<Reach>());
+            pool::DECOMPRESSOR_BYTES + message.decompressor.held.capacity() + reach
+        });
+        self.history.memory() + message
     }
 }
 
@@ -131,11 +132,39 @@ impl fmt::Debug for Inflater {
 
 impl Progress {
     fn new() -> Self {
-        Self { zlib: pool::take_decompressor(), read: 0, between_streams: true }
+        Self { decompressor: pool::take_decompressor(), reach: None, read: 0, between_streams: true }
+    }
+
+    /// Inflates `input` to its end, and fails where it reaches back beyond `window`.
+    fn run(
+        &mut self,
+        input: &[u8],
+        window: WindowBits,
+        history: &History,
+        out: &mut Vec<u8>,
+        max_len: usize,
+    ) -> Result<(), Violation> {
+        let inflated = self.inflate(input, history, out, max_len);
+        if window == WindowBits::MAX || inflated == Err(Violation::InvalidDeflate) {
+            return inflated;
+        }
+        if inflated.is_ok() && history.len() + out.len() <= window.bytes() {
+            // No distance beyond the window can have been valid yet.
+            self.decompressor.held.extend_from_slice(input);
+            return Ok(());
+        }
+        let reach = self.reach.get_or_insert_with(|| Box::new(Reach::new(window)));
+        let walked =
+            reach.scan(&std::mem::take(&mut self.decompressor.held)).and_then(|()| reach.scan(input));
+        match walked {
+            // What lies behind the limit does not count, so that the outcome is the same at every split.
+            Err(position) if position <= max_len => Err(Violation::InvalidDeflate),
+            _ => inflated,
+        }
     }
 
     /// Inflates `input` to its end.
-    fn run(
+    fn inflate(
         &mut self,
         input: &[u8],
         history: &History,
@@ -154,13 +183,14 @@ impl Progress {
                 // One byte more than fits tells a message of exactly the limit from a longer one.
                 let room = max_len.saturating_sub(out.len()).saturating_add(1).min(scratch.len());
                 let space = scratch.get_mut(..room).unwrap_or_default();
-                let (read, written) = (self.zlib.total_in(), self.zlib.total_out());
+                let (read, written) = (self.decompressor.zlib.total_in(), self.decompressor.zlib.total_out());
                 let status = self
+                    .decompressor
                     .zlib
                     .decompress(rest, space, InflateFlush::NoFlush)
                     .map_err(|_| Violation::InvalidDeflate)?;
-                let consumed = count(self.zlib.total_in() - read);
-                let produced = count(self.zlib.total_out() - written);
+                let consumed = count(self.decompressor.zlib.total_in() - read);
+                let produced = count(self.decompressor.zlib.total_out() - written);
                 rest = rest.get(consumed..).unwrap_or_default();
                 append(out, space.get(..produced).unwrap_or_default(), max_len)?;
                 self.between_streams = status == Status::StreamEnd;
@@ -174,11 +204,11 @@ impl Progress {
 
     /// Begins the message, or goes on behind a final block: the window stays as it is (RFC 7692 section 7.2.3.5).
     fn open_stream(&mut self, history: &History, out: &[u8]) -> Result<(), Violation> {
-        self.zlib.reset(false);
+        self.decompressor.zlib.reset(false);
         let (old, new) = history.as_slices();
         for part in [old, new, out] {
             if !part.is_empty() {
-                self.zlib.set_dictionary(part).map_err(|_| Violation::InvalidDeflate)?;
+                self.decompressor.zlib.set_dictionary(part).map_err(|_| Violation::InvalidDeflate)?;
             }
         }
         self.between_streams = false;

@@ -14,6 +14,7 @@ mod history;
 mod inflater;
 mod params;
 mod pool;
+mod reach;
 
 pub use config::DeflateConfig;
 pub use deflater::{Compression, Deflater};

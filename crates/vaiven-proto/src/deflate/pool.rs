@@ -52,13 +52,19 @@ pub(super) struct Compressor {
     pub(super) zlib: Deflate,
 }
 
+/// A decompressor, and the compressed bytes that were not yet looked at for their reach.
+pub(super) struct Decompressor {
+    pub(super) zlib: Inflate,
+    pub(super) held: Vec<u8>,
+}
+
 /// Bytes that a decompressor allocates in zlib-rs 0.6.8: always a window of 32 KiB, tables and fixed fields.
 pub(super) const DECOMPRESSOR_BYTES: usize = 32 * 1024 + 12 * 1024;
 
 #[derive(Default)]
 struct Pool {
     compressors: Vec<Compressor>,
-    decompressors: Vec<Inflate>,
+    decompressors: Vec<Decompressor>,
     scratch: Vec<u8>,
 }
 
@@ -96,19 +102,18 @@ pub(super) fn put_compressor(compressor: Compressor) {
     });
 }
 
-/// A decompressor that remembers nothing. Its window is 32 KiB whatever was agreed: zlib-rs has no smaller one.
-pub(super) fn take_decompressor() -> Inflate {
-    match with_pool(|pool| pool.decompressors.pop()) {
-        Some(mut decompressor) => {
-            decompressor.reset(false);
-            decompressor
-        }
-        None => Inflate::new(false, WindowBits::MAX.bits()),
-    }
+/// A decompressor that is to be reset before use. Its window is 32 KiB whatever was agreed: zlib-rs has no smaller one.
+pub(super) fn take_decompressor() -> Decompressor {
+    with_pool(|pool| pool.decompressors.pop()).unwrap_or_else(|| Decompressor {
+        zlib: Inflate::new(false, WindowBits::MAX.bits()),
+        held: Vec::new(),
+    })
 }
 
 /// Hands a decompressor back.
-pub(super) fn put_decompressor(decompressor: Inflate) {
+pub(super) fn put_decompressor(mut decompressor: Decompressor) {
+    decompressor.held.clear();
+    decompressor.held.shrink_to(SCRATCH_BYTES);
     with_pool(|pool| {
         if pool.decompressors.len() < MAX_IDLE_DECOMPRESSORS {
             pool.decompressors.push(decompressor);
