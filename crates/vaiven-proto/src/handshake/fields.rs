@@ -33,9 +33,10 @@ impl Span {
             return Ok(Self::default());
         }
         let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
-        debug_assert!(start + part.len() <= whole.len(), "the part lies in the whole");
+        let end = start.saturating_add(part.len());
+        debug_assert!(end <= whole.len(), "the part lies in the whole");
         let position = |at: usize| u32::try_from(at).map_err(|_| HeadError::TooLarge);
-        Ok(Self { start: position(start)?, end: position(start + part.len())? })
+        Ok(Self { start: position(start)?, end: position(end)? })
     }
 
     pub(super) fn bytes(self, whole: &[u8]) -> &[u8] {
