@@ -152,6 +152,16 @@ async fn tunnel(proxy: &Proxy, target: &Target, tls: &Tls, deadline: Deadline) -
     }
     let lookup = connect::resolve(target.host(), target.ip(), target.port());
     let addresses = deadline.limit(DialPhase::Resolve, &target.authority(), lookup).await?;
+    tunnel_to_one_of(&addresses, proxy, target, tls, deadline).await
+}
+
+async fn tunnel_to_one_of(
+    addresses: &[SocketAddr],
+    proxy: &Proxy,
+    target: &Target,
+    tls: &Tls,
+    deadline: Deadline,
+) -> Result<Stream, DialError> {
     let (last, others) = addresses.split_last().expect("a lookup without an address is an error");
     for &address in others {
         match tunnel_to(Some(address), proxy, target, tls, deadline).await {
@@ -235,5 +245,65 @@ impl Tls {
         _: Deadline,
     ) -> Result<Stream, DialError> {
         Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// A SOCKS5 proxy that answers its connections with these reply codes, one each; gives the last byte of each
+    /// address that it was asked for.
+    async fn proxy_that_answers(replies: &'static [u8]) -> (Proxy, tokio::task::JoinHandle<Vec<u8>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::parse(&format!("socks5://{}", listener.local_addr().unwrap())).unwrap();
+        let task = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for &reply in replies {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let mut hello = [0; 3];
+                client.read_exact(&mut hello).await.unwrap();
+                client.write_all(&[5, 0]).await.unwrap();
+                let mut request = [0; 10];
+                client.read_exact(&mut request).await.unwrap();
+                asked.push(request[7]);
+                client.write_all(&[5, reply, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+            }
+            asked
+        });
+        (proxy, task)
+    }
+
+    async fn tunnel_to_three(proxy: &Proxy) -> Result<Stream, DialError> {
+        let addresses = [1, 2, 3].map(|last| SocketAddr::from(([192, 0, 2, last], 80)));
+        let target = Target::parse("ws://a.example").unwrap();
+        let tls = Tls::prepare(&DialOptions::default(), false).await.unwrap();
+        let deadline = Deadline::after(Duration::from_secs(10));
+        tunnel_to_one_of(&addresses, proxy, &target, &tls, deadline).await
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_asked_of_the_proxy_when_one_cannot_be_reached() {
+        let (proxy, asked) = proxy_that_answers(&[4, 8, 0]).await;
+        assert!(tunnel_to_three(&proxy).await.is_ok());
+        assert_eq!(asked.await.unwrap(), [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_proxy_whose_rules_forbid_it_is_not_asked_again() {
+        let (proxy, asked) = proxy_that_answers(&[2]).await;
+        let error = tunnel_to_three(&proxy).await.unwrap_err();
+        assert!(error.to_string().contains("its rules do not allow this connection"), "{error}");
+        assert_eq!(asked.await.unwrap(), [1]);
+    }
+
+    #[tokio::test]
+    async fn the_last_refusal_is_reported_when_no_address_can_be_reached() {
+        let (proxy, asked) = proxy_that_answers(&[4, 4, 5]).await;
+        let error = tunnel_to_three(&proxy).await.unwrap_err();
+        assert!(matches!(error, DialError::Proxy { problem: ProxyProblem::Reply(5), .. }), "{error:?}");
+        assert_eq!(asked.await.unwrap(), [1, 2, 3]);
     }
 }
