@@ -137,13 +137,6 @@ impl Decoder {
         message + self.control.capacity() + self.inflater.as_ref().map_or(0, |i| i.memory())
     }
 
-    /// Gives back what is kept only for speed, such as the decompressor's tables.
-    pub fn release_idle(&mut self) {
-        if let Some(inflater) = &mut self.inflater {
-            inflater.release_idle();
-        }
-    }
-
     /// Bytes of the open frame's payload that have not arrived.
     pub fn missing_bytes(&self) -> usize {
         self.frame.as_ref().map_or(0, |frame| frame.remaining)

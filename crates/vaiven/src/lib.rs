@@ -1,6 +1,8 @@
 //! WebSocket client and server on tokio.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "client")]
+pub mod client;
 mod config;
 mod error;
 mod flusher;
@@ -8,6 +10,8 @@ mod link;
 mod pair;
 mod receiver;
 mod sender;
+#[cfg(feature = "server")]
+pub mod server;
 mod slab;
 mod transport;
 mod websocket;

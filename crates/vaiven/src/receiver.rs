@@ -313,7 +313,6 @@ impl Receiver {
                 let mut writer = self.link.lock();
                 // An idle connection keeps nothing for speed alone.
                 writer.encoder.release_idle();
-                self.decoder.release_idle();
                 if writer.buffered() == 0 {
                     let _ = writer.encoder.ping(&payload);
                     self.link.flush_locked(&mut writer);
