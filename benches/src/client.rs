@@ -6,14 +6,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::Result;
+use crate::cell::Deflate;
 
 /// The key of RFC 6455 section 1.3, and what the server must make of it. A fixed key lets the raw
 /// server answer without computing.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-
-const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; \
-    client_no_context_takeover\r\n";
 
 /// How long a server may take for an answer before the measurement is given up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,8 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) path: &'static str,
-    /// Offer permessage-deflate without context takeover, so that one frame can be sent many times.
-    pub(crate) deflate: bool,
+    pub(crate) deflate: Deflate,
 }
 
 impl Target {
@@ -48,7 +45,16 @@ impl Target {
     /// The opening handshake's request.
     pub(crate) fn request(&self) -> Vec<u8> {
         let Self { address, path, deflate } = self;
-        let offer = if *deflate { OFFER } else { "" };
+        let offer = match deflate {
+            Deflate::Off => "",
+            Deflate::NoTakeover => {
+                "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; \
+                 server_no_context_takeover\r\n"
+            }
+            Deflate::Takeover => {
+                "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n"
+            }
+        };
         format!(
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"

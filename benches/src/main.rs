@@ -123,8 +123,7 @@ fn measure(cell: &Cell, peer: &Peer, span: Span) -> Result<f64> {
     let request_bytes =
         if cell.work == Work::Accept { wire::close_frame().len() } else { exchange.request.len() };
     let server = Server::start(peer, cell, request_bytes)?;
-    let target =
-        Target { address: server.address, path: peer.path(cell.work), deflate: cell.work == Work::Deflate };
+    let target = Target { address: server.address, path: peer.path(cell.work), deflate: cell.deflate };
     let (connections, in_flight) = (cell.connections, cell.in_flight);
     let start = || Meter::start(server.pid(), span);
     match cell.work {

@@ -101,13 +101,6 @@ fn deflate(payload: &[u8]) -> Result<Vec<u8>> {
     Ok(compressed)
 }
 
-fn inflate(mut compressed: Vec<u8>, length: usize) -> Result<Vec<u8>> {
-    compressed.extend_from_slice(&DEFLATE_TAIL);
-    let mut payload = Vec::with_capacity(length + 64);
-    Decompress::new(false).decompress_vec(&compressed, &mut payload, FlushDecompress::Sync)?;
-    Ok(payload)
-}
-
 /// Reads the answers on one connection, and counts those that are complete.
 ///
 /// Headers are compared always, payloads only of the first messages: the length of the others shows
@@ -122,12 +115,14 @@ pub(crate) struct AnswerReader {
     left: usize,
     /// Header of a compressed frame, then its payload while that is compared.
     partial: Vec<u8>,
+    /// Kept from message to message, as the server may take over its context.
+    inflater: Option<Decompress>,
 }
 
 impl AnswerReader {
     /// A reader that compares the payloads of the first `verify` messages.
     pub(crate) fn new(verify: usize) -> Self {
-        Self { unverified: verify, position: 0, left: 0, partial: Vec::new() }
+        Self { unverified: verify, position: 0, left: 0, partial: Vec::new(), inflater: None }
     }
 
     /// Takes what was received and returns how many answers it completed.
@@ -188,13 +183,20 @@ impl AnswerReader {
                 finished += 1;
                 if self.unverified > 0 {
                     self.unverified -= 1;
-                    if inflate(std::mem::take(&mut self.partial), payload.len())? != payload {
-                        return Err("the answer inflates to something else".into());
-                    }
+                    self.verify_deflated(payload)?;
                 }
             }
         }
         Ok(finished)
+    }
+
+    fn verify_deflated(&mut self, payload: &[u8]) -> Result<()> {
+        let mut compressed = std::mem::take(&mut self.partial);
+        compressed.extend_from_slice(&DEFLATE_TAIL);
+        let mut inflated = Vec::with_capacity(payload.len() + 64);
+        let inflater = self.inflater.get_or_insert_with(|| Decompress::new(false));
+        inflater.decompress_vec(&compressed, &mut inflated, FlushDecompress::Sync)?;
+        if inflated == payload { Ok(()) } else { Err("the answer inflates to something else".into()) }
     }
 }
 

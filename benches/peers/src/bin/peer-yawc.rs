@@ -1,5 +1,6 @@
 //! yawc behind hyper: echo, plain and with permessage-deflate. It validates text only when asked to.
-//! Batched, it has the buffers that its own benchmark gives it.
+//! Batched,
+//! it has the buffers that its own benchmark gives it, and shares its compressors.
 
 use std::future::ready;
 
@@ -11,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use yawc::{Frame, OpCode, Options, WebSocket, WebSocketError};
+use yawc::{DeflatePool, Frame, OpCode, Options, WebSocket, WebSocketError};
 
 fn main() {
     let peer = PeerOptions::from_args();
@@ -21,6 +22,9 @@ fn main() {
     }
     if peer.deflate {
         options = options.with_low_latency_compression();
+        if peer.batched {
+            options = options.with_deflate_pool(DeflatePool::new(1));
+        }
     }
     serve(peer.listen, move |stream| {
         let options = options.clone();
