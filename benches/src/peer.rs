@@ -1,0 +1,181 @@
+//! Who is measured: the table of servers, and how each is built and started.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::cell::{Cell, Work};
+use crate::{Result, cpu};
+
+/// Name of the limit that the others are compared with.
+pub(crate) const RAW: &str = "raw";
+
+/// Where a server's program comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Package {
+    /// `benches/peers`: other people's crates, and the raw limit.
+    Peers,
+    /// `benches/vaiven-peer`: the public API of our crate.
+    Vaiven,
+    /// `vaiven serve`, as people run it.
+    Product,
+}
+
+/// A server that can be measured.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
+    pub(crate) package: Package,
+    program: &'static str,
+    args: &'static [&'static str],
+    works: &'static [Work],
+}
+
+const EVERYTHING: &[Work] = &Work::ALL;
+const ECHO: &[Work] = &[Work::Echo];
+const ECHO_DEFLATE: &[Work] = &[Work::Echo, Work::Deflate];
+const ECHO_FANOUT: &[Work] = &[Work::Echo, Work::Fanout];
+const ONE_BY_ONE: &[Work] = &[Work::Echo, Work::Accept, Work::Idle];
+
+const fn peer(name: &'static str, program: &'static str, args: &'static [&'static str]) -> Peer {
+    Peer { name, package: Package::Peers, program, args, works: EVERYTHING }
+}
+
+/// All of them, in the order of the tables. The raw limit comes first.
+pub(crate) static PEERS: &[Peer] = &[
+    peer(RAW, "peer-raw", &[]),
+    Peer {
+        works: &[Work::Echo, Work::Fanout, Work::Accept, Work::Idle],
+        ..peer("tungstenite", "peer-tungstenite", &[])
+    },
+    Peer { works: ONE_BY_ONE, ..peer("tungstenite-8k", "peer-tungstenite", &["--read-buffer", "8192"]) },
+    Peer { works: ECHO_FANOUT, ..peer("tungstenite-batched", "peer-tungstenite", &["--batched"]) },
+    Peer { works: ONE_BY_ONE, ..peer("fastwebsockets", "peer-fastwebsockets", &[]) },
+    Peer { works: ONE_BY_ONE, ..peer("tokio-websockets", "peer-tokio-websockets", &[]) },
+    Peer { works: ECHO, ..peer("tokio-websockets-batched", "peer-tokio-websockets", &["--batched"]) },
+    peer("sockudo", "peer-sockudo", &[]),
+    Peer {
+        works: &[Work::Echo, Work::Deflate, Work::Fanout],
+        ..peer("sockudo-batched", "peer-sockudo", &["--batched"])
+    },
+    Peer { works: &[Work::Echo, Work::Deflate, Work::Accept, Work::Idle], ..peer("yawc", "peer-yawc", &[]) },
+    Peer { works: ECHO_DEFLATE, ..peer("yawc-batched", "peer-yawc", &["--batched"]) },
+    Peer { package: Package::Vaiven, ..peer("vaiven", "vaiven-echo", &[]) },
+    Peer {
+        package: Package::Product,
+        works: &[Work::Echo, Work::Fanout, Work::Accept, Work::Idle],
+        ..peer("vaiven-serve", "vaiven", &["--profile", "autobahn"])
+    },
+];
+
+impl Peer {
+    /// Whether it is one of ours.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.package != Package::Peers
+    }
+
+    pub(crate) fn is_raw(&self) -> bool {
+        self.name == RAW
+    }
+
+    pub(crate) fn does(&self, work: Work) -> bool {
+        self.works.contains(&work)
+    }
+
+    /// Where its endpoint for the work is.
+    pub(crate) fn path(&self, work: Work) -> &'static str {
+        match (self.package, work) {
+            (Package::Product, Work::Fanout) => "/c/bench",
+            (Package::Product, _) => "/echo",
+            _ => "/",
+        }
+    }
+
+    fn command(&self, cell: &Cell, request_bytes: usize, listen: SocketAddr) -> Command {
+        let mut command = Command::new(self.package.programs().join(self.program));
+        if self.package == Package::Product {
+            command.args(["serve", "--listen", &listen.to_string()]).args(self.args);
+            return command;
+        }
+        command.args(["--listen", &listen.to_string()]).args(self.args);
+        match cell.work {
+            Work::Deflate => drop(command.arg("--deflate")),
+            Work::Fanout => drop(command.arg("--fanout")),
+            Work::Echo | Work::Accept | Work::Idle => {}
+        }
+        if self.is_raw() {
+            command.args(["--frame", &request_bytes.to_string()]);
+        }
+        command
+    }
+}
+
+impl Package {
+    fn manifest(self) -> PathBuf {
+        let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
+        if self == Self::Product { benches.join("../Cargo.toml") } else { benches.join("Cargo.toml") }
+    }
+
+    fn programs(self) -> PathBuf {
+        self.manifest().with_file_name("target/release")
+    }
+
+    /// Builds its programs for release.
+    pub(crate) fn build(self) -> Result<()> {
+        let package = match self {
+            Self::Peers => "bench-peers",
+            Self::Vaiven => "vaiven-peer",
+            Self::Product => "vaiven-cli",
+        };
+        let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["build", "--release", "--locked", "--bins", "--package", package, "--manifest-path"])
+            .arg(self.manifest())
+            .env_remove("CARGO_TARGET_DIR")
+            .status()?;
+        if status.success() { Ok(()) } else { Err(format!("{package} does not build").into()) }
+    }
+}
+
+/// A running server, on its own core. It is killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// Starts the peer for a cell and waits until it accepts.
+    pub(crate) fn start(peer: &Peer, cell: &Cell, request_bytes: usize) -> Result<Self> {
+        // A free port: the listener that found it is closed before the server starts.
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        cpu::pin(cpu::SERVER_CORE)?;
+        let spawned =
+            peer.command(cell, request_bytes, address).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        cpu::pin(cpu::LOAD_CORE)?;
+        let mut server = Self { child: spawned?, address };
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = server.child.try_wait()? {
+                return Err(format!("ended at once, {status}").into());
+            }
+            if Instant::now() > deadline {
+                return Err("does not listen".into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(server)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only when it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
