@@ -118,7 +118,14 @@ def inward(method):
     return call
 
 
-def adapt(fuzzing):
+def listen(listen_ws, external_port, factory, *args):
+    """Listens on loopback only; the suite would on every interface."""
+    # The port that clients name in Host is the proxy's, where one stands between.
+    factory.externalPort = external_port or factory.externalPort
+    return listen_ws(factory, *args, interface='127.0.0.1')
+
+
+def adapt(fuzzing, external_port):
     """Replaces what translation of the source alone cannot mend."""
     def ascii_log_data(data, maxlen=64, replace=False):
         data = octets(data)
@@ -130,8 +137,7 @@ def adapt(fuzzing):
 
     # Only ws:// is spoken here; TLS is the business of tls_proxy.py.
     fuzzing.ssl = types.SimpleNamespace(ClientContextFactory=lambda: None)
-    # The suite would listen on every interface.
-    fuzzing.listenWS = functools.partial(fuzzing.listenWS, interface='127.0.0.1')
+    fuzzing.listenWS = functools.partial(listen, fuzzing.listenWS, external_port)
     fuzzing.asciiLogData = ascii_log_data
     for protocol in fuzzing.FuzzingServerProtocol, fuzzing.FuzzingClientProtocol:
         for name in 'sendFrame', 'sendMessage', 'sendMessageFrameData', 'sendCloseFrame', 'sendData':
@@ -149,7 +155,7 @@ def main():
     from autobahntestsuite import fuzzing
     from twisted.internet import reactor
     from twisted.python import log
-    adapt(fuzzing)
+    adapt(fuzzing, spec.get('externalPort'))
     errors, factories = [], []
 
     def observe(event):
@@ -159,8 +165,6 @@ def main():
 
     def remember(self, *args, init=fuzzing.FuzzingFactory.__init__):
         init(self, *args)
-        # The port that clients name in Host, where a proxy stands between.
-        self.externalPort = spec.get('externalPort', self.externalPort)
         factories.append(self)
 
     log.startLoggingWithObserver(observe, setStdout=False)
