@@ -238,7 +238,7 @@ def case_order(case):
 
 
 def judge(results, planned, expected):
-    """Lines that tell what came out, and those of them that are not as expected."""
+    """How often each outcome came out, and a line for each case that is not as expected."""
     allowed = {case: outcome for outcome, cases in expected.items() for case in cases}
     counts, complaints = {}, []
     for case in sorted(results, key=case_order):
@@ -247,7 +247,7 @@ def judge(results, planned, expected):
         wanted = allowed.get(case, 'OK')
         if outcome != wanted:
             complaints.append(f'{case}: {outcome}, expected {wanted}')
-        if close not in ('OK', 'INFORMATIONAL'):
+        elif close not in ('OK', 'INFORMATIONAL'):
             complaints.append(f'{case}: closing handshake {close}')
     if len(results) != planned:
         complaints.append(f'{planned - len(results)} of {planned} cases did not run')
