@@ -35,8 +35,10 @@ const NOT_IN_PROTO: &[&str] = &[
     "tokio",
 ];
 
+type Rule = fn(&[Source]) -> Vec<Finding>;
+
 /// All rules.
-pub(crate) const RULES: &[fn(&[Source]) -> Vec<Finding>] = &[
+pub(crate) const RULES: &[Rule] = &[
     file_length,
     function_length,
     import_direction,

@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn lines_found(rule: fn(&[Source]) -> Vec<Finding>, path: &str, text: &str) -> Vec<usize> {
+fn lines_found(rule: Rule, path: &str, text: &str) -> Vec<usize> {
     let sources = [Source::new(path.to_owned(), text.to_owned())];
     rule(&sources).into_iter().map(|finding| finding.line).collect()
 }
 
 #[track_caller]
-fn check(rule: fn(&[Source]) -> Vec<Finding>, path: &str, text: &str, expected: &[usize]) {
+fn check(rule: Rule, path: &str, text: &str, expected: &[usize]) {
     assert_eq!(lines_found(rule, path, text), expected, "in {path}: {text}");
 }
 
