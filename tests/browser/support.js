@@ -1,0 +1,106 @@
+// What the browser tests stand on: the real server as a process, a real browser, and files in the repository.
+//
+// VAIVEN_BIN    the server (default: target/release/vaiven)
+// CHROMIUM      the browser (default: the first of its usual names in PATH)
+// SCREENSHOTS   where pictures are kept (default: target/screenshots)
+
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { delimiter, join, resolve } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const ROOT = resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../..');
+const SCREENSHOTS = process.env.SCREENSHOTS ?? join(ROOT, 'target/screenshots');
+
+/** Waits until `probe` gives something other than undefined, null or false. */
+export async function eventually(what, probe, milliseconds = 20_000) {
+  const deadline = Date.now() + milliseconds;
+  for (;;) {
+    const value = await probe();
+    if (value !== undefined && value !== null && value !== false) return value;
+    if (Date.now() > deadline) throw new Error(`timed out waiting for ${what}`);
+    await new Promise((done) => setTimeout(done, 25));
+  }
+}
+
+function freePort() {
+  return new Promise((done, failed) => {
+    const probe = createServer();
+    probe.once('error', failed);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => done(port));
+    });
+  });
+}
+
+/** The server under test, as a process of its own that can end and come back on the same port. */
+export class Server {
+  static async start() {
+    const server = new Server();
+    server.port = await freePort();
+    server.log = '';
+    await server.start();
+    return server;
+  }
+
+  get origin() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  room(name) {
+    return `ws://127.0.0.1:${this.port}/c/${name}`;
+  }
+
+  async start() {
+    const program = process.env.VAIVEN_BIN ?? join(ROOT, 'target/release/vaiven');
+    const child = spawn(program, ['serve', '--listen', `127.0.0.1:${this.port}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = child;
+    this.ended = new Promise((done) => {
+      child.once('exit', done);
+      child.once('error', (error) => { this.log += `${error}\n`; done(error); });
+    });
+    let over = false;
+    this.ended.then(() => { over = true; });
+    child.stdout.resume();
+    child.stderr.on('data', (data) => { this.log += data; });
+    await eventually('the server to listen', async () => {
+      if (over) throw new Error(`${program} ended at once: ${this.log}`);
+      return fetch(`${this.origin}/health`).then((response) => response.ok, () => false);
+    });
+  }
+
+  /** Ends the server as a service manager would, and waits until it is gone. */
+  async stop() {
+    this.child.kill('SIGTERM');
+    await this.ended;
+  }
+}
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
+
+function findChromium() {
+  const places = (process.env.PATH ?? '').split(delimiter).flatMap((dir) => NAMES.map((name) => join(dir, name)));
+  const found = process.env.CHROMIUM ?? places.find((path) => existsSync(path));
+  if (!found) throw new Error('no Chromium: install it (Debian, Ubuntu: apt-get install chromium) or set CHROMIUM');
+  return found;
+}
+
+export function launchBrowser() {
+  // A page of a test needs nothing from outside, and a sandbox cannot be had as root.
+  const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'];
+  return chromium.launch({ executablePath: findChromium(), args });
+}
+
+export async function keepScreenshot(page, name) {
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+}
+
+/** The text of a file of the repository or beside it, or null where it is not present. */
+export function readIfPresent(path) {
+  const file = resolve(ROOT, path);
+  return existsSync(file) ? readFileSync(file, 'utf8') : null;
+}

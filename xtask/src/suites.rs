@@ -1,0 +1,369 @@
+//! The suites of `cargo xtask test`, in the order that they run: what is quick to fail comes first.
+//!
+//! To add one, write a function that returns a [`Tally`] and add a row to [`SUITES`].
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use crate::host::{self, Finished};
+use crate::tidy;
+
+/// How many checks of a suite passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+}
+
+/// What became of a suite that could be run, or a reason why not.
+enum Outcome {
+    Ran(Tally),
+    /// A tool that is optional on a developer's machine is not there.
+    Skipped(String),
+    /// The suite could not do its work: that is a failure.
+    Broken(String),
+}
+
+struct Suite {
+    name: &'static str,
+    about: &'static str,
+    /// Whether it runs when none is named.
+    by_default: bool,
+    run: fn() -> Outcome,
+}
+
+const SUITES: &[Suite] = &[
+    Suite { name: "fmt", about: "cargo fmt --check", by_default: true, run: fmt },
+    Suite { name: "tidy", about: "the project's own style", by_default: true, run: tidy_suite },
+    Suite { name: "clippy", about: "lints of every target, as errors", by_default: true, run: clippy },
+    Suite { name: "deny", about: "licences, bans and sources of dependencies", by_default: true, run: deny },
+    Suite { name: "rust", about: "unit, integration and documentation tests", by_default: true, run: rust },
+    Suite { name: "conformance", about: "Autobahn, plain and over TLS", by_default: true, run: conformance },
+    Suite {
+        name: "browser",
+        about: "the page and the tutorials in Chromium",
+        by_default: true,
+        run: browser,
+    },
+    Suite {
+        name: "conformance-full",
+        about: "Autobahn, every case",
+        by_default: false,
+        run: conformance_full,
+    },
+];
+
+/// Prints the names of the suites.
+pub(crate) fn list() {
+    for suite in SUITES {
+        let mark = if suite.by_default { "" } else { " (only when named)" };
+        println!("{:18} {}{mark}", suite.name, suite.about);
+    }
+}
+
+/// Runs the suites named, or all that run by default; the last line says how many checks passed and failed.
+pub(crate) fn test(names: &[&str]) -> ExitCode {
+    if let Some(unknown) = names.iter().find(|name| !SUITES.iter().any(|suite| suite.name == **name)) {
+        eprintln!("no suite is called {unknown}; `cargo xtask list` names them");
+        return ExitCode::from(2);
+    }
+    let chosen = SUITES
+        .iter()
+        .filter(|suite| if names.is_empty() { suite.by_default } else { names.contains(&suite.name) });
+    let mut lines = Vec::new();
+    let mut total = Tally::default();
+    for suite in chosen {
+        println!("\n== {}: {}", suite.name, suite.about);
+        let started = Instant::now();
+        let (word, tally, detail) = match (suite.run)() {
+            Outcome::Ran(tally) if tally.failed == 0 => ("ok", tally, String::new()),
+            Outcome::Ran(tally) => ("FAILED", tally, String::new()),
+            Outcome::Skipped(why) => ("skipped", Tally::default(), why),
+            Outcome::Broken(why) => ("FAILED", Tally { passed: 0, failed: 1 }, why),
+        };
+        total = total.and(tally);
+        let counts = format!("{} passed, {} failed", tally.passed, tally.failed);
+        let seconds = started.elapsed().as_secs();
+        lines.push(
+            format!("{:18} {word:8} {counts}, {seconds} s  {detail}", suite.name).trim_end().to_owned(),
+        );
+    }
+    println!("\n{}", lines.join("\n"));
+    println!("{} passed, {} failed", total.passed, total.failed);
+    if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+impl Tally {
+    fn and(self, other: Self) -> Self {
+        Self { passed: self.passed + other.passed, failed: self.failed + other.failed }
+    }
+
+    /// The counts that a tool printed. A tool that failed, but reports no failure, failed once.
+    fn checked(self, ok: bool) -> Self {
+        if ok || self.failed > 0 { self } else { Self { failed: 1, ..self } }
+    }
+
+    /// A tool that is one check.
+    fn of(finished: &Finished) -> Self {
+        if finished.ok { Self { passed: 1, failed: 0 } } else { Self { passed: 0, failed: 1 } }
+    }
+}
+
+impl From<Result<Tally, String>> for Outcome {
+    fn from(result: Result<Tally, String>) -> Self {
+        result.map_or_else(Outcome::Broken, Outcome::Ran)
+    }
+}
+
+/// The sum of all numbers that stand directly before `word` in the lines that `is_summary` picks.
+fn count_before(output: &str, word: &str, is_summary: impl Fn(&str) -> bool) -> usize {
+    let numbers = output.lines().filter(|line| is_summary(line)).flat_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let pairs: Vec<(&str, &str)> = words.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        pairs
+    });
+    numbers
+        .filter(|(_, after)| after.trim_end_matches([',', ';']) == word)
+        .filter_map(|(number, _)| number.parse::<usize>().ok())
+        .sum()
+}
+
+/// `Summary [ 0.1s] 12 tests run: 11 passed, 1 failed, 0 skipped`
+fn nextest_tally(output: &str) -> Tally {
+    let summary = |line: &str| line.trim_start().starts_with("Summary [");
+    let count = |word| count_before(output, word, summary);
+    Tally { passed: count("passed"), failed: count("failed") + count("timed") }
+}
+
+/// `test result: ok. 3 passed; 0 failed; ...`
+fn libtest_tally(output: &str) -> Tally {
+    let summary = |line: &str| line.starts_with("test result:");
+    Tally { passed: count_before(output, "passed", summary), failed: count_before(output, "failed", summary) }
+}
+
+fn one_check(mut command: Command) -> Outcome {
+    host::run(&mut command).map(|finished| Tally::of(&finished)).into()
+}
+
+fn fmt() -> Outcome {
+    one_check(host::cargo(&["fmt", "--all", "--check"]))
+}
+
+fn tidy_suite() -> Outcome {
+    match tidy::check_workspace() {
+        Ok(outcome) => {
+            outcome.print();
+            Outcome::Ran(Tally { passed: outcome.clean_rules(), failed: outcome.broken_rules() })
+        }
+        Err(why) => Outcome::Broken(why),
+    }
+}
+
+fn clippy() -> Outcome {
+    one_check(host::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn deny() -> Outcome {
+    if host::find("cargo-deny").is_none() {
+        return Outcome::Skipped("cargo-deny is not here (cargo install --locked cargo-deny)".to_owned());
+    }
+    let checks = ["licenses", "bans", "sources"];
+    let mut tally = Tally::default();
+    for check in checks {
+        let mut command = host::cargo(&["deny", "--workspace", "check", "--hide-inclusion-graph", check]);
+        match host::run(&mut command) {
+            Ok(finished) => tally = tally.and(Tally::of(&finished)),
+            Err(why) => return Outcome::Broken(why),
+        }
+    }
+    Outcome::Ran(tally)
+}
+
+fn rust() -> Outcome {
+    rust_tests().into()
+}
+
+fn rust_tests() -> Result<Tally, String> {
+    let profile = if std::env::var_os("CI").is_some() { "ci" } else { "default" };
+    let tests = if host::find("cargo-nextest").is_some() {
+        let arguments = ["nextest", "run", "--workspace", "--no-fail-fast", "--profile", profile];
+        let finished = host::run(&mut host::cargo(&arguments))?;
+        nextest_tally(&finished.output).checked(finished.ok)
+    } else {
+        let finished =
+            host::run(&mut host::cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]))?;
+        libtest_tally(&finished.output).checked(finished.ok)
+    };
+    let docs = host::run(&mut host::cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]))?;
+    Ok(tests.and(libtest_tally(&docs.output).checked(docs.ok)))
+}
+
+fn conformance() -> Outcome {
+    autobahn(&[
+        ("server", "ci", false),
+        ("client", "ci", false),
+        ("server", "tls", true),
+        ("client", "tls", true),
+    ])
+    .into()
+}
+
+fn conformance_full() -> Outcome {
+    autobahn(&[
+        ("server", "full", false),
+        ("client", "full", false),
+        ("server", "full", true),
+        ("client", "full", true),
+    ])
+    .into()
+}
+
+/// Plays the Autobahn|Testsuite: role under test, selection of cases, whether over TLS.
+fn autobahn(runs: &[(&str, &str, bool)]) -> Result<Tally, String> {
+    let python = python_with_venv()?;
+    host::ensure(&["openssl"], "openssl")?;
+    release_build(&["--package", "vaiven-cli"])?;
+    release_build(&["--package", "vaiven", "--example", "autobahn_client"])?;
+    let server = host::target().join("release/vaiven");
+    let client = host::target().join("release/examples/autobahn_client");
+    let mut tally = Tally::default();
+    for (role, cases, tls) in runs {
+        let out = host::target()
+            .join("conformance")
+            .join(format!("{role}{}-{cases}", if *tls { "-tls" } else { "" }));
+        let mut command = Command::new(&python);
+        command.arg("conformance/autobahn/run.py").args([role, "--cases", cases, "--out"]).arg(out);
+        if *tls {
+            command.arg("--tls");
+        }
+        command.arg("--");
+        if *role == "server" {
+            command.arg(&server).args(["serve", "--listen", "127.0.0.1:{port}", "--profile", "autobahn"]);
+            if *tls {
+                command.args(["--tls-cert", "{cert}", "--tls-key", "{key}"]);
+            }
+        } else {
+            command.arg(&client).args(["{url}", "{agent}"]);
+        }
+        let finished = host::run(&mut command)?;
+        tally = tally.and(autobahn_tally(&finished.output).checked(finished.ok));
+    }
+    Ok(tally)
+}
+
+/// `server, cases ci: 298 OK, 3 INFORMATIONAL, of 301, in 40 s`, then one indented line for each complaint.
+fn autobahn_tally(output: &str) -> Tally {
+    let cases: usize = ["OK", "NON-STRICT", "INFORMATIONAL", "UNIMPLEMENTED", "FAILED", "WRONG", "UNCLEAN"]
+        .iter()
+        .map(|word| count_before(output, word, |line| line.contains(", cases ")))
+        .sum();
+    let failed = output.lines().filter(|line| line.starts_with("  ")).count();
+    Tally { passed: cases.saturating_sub(failed), failed }
+}
+
+fn python_with_venv() -> Result<std::path::PathBuf, String> {
+    let python = host::ensure(&["python3"], "python3")?;
+    let has_venv = || host::run(Command::new(&python).args(["-c", "import ensurepip, venv"]));
+    if !has_venv()?.ok {
+        host::install("python3-venv")?;
+    }
+    Ok(python)
+}
+
+fn release_build(what: &[&str]) -> Result<(), String> {
+    let finished = host::run(host::cargo(&["build", "--release"]).args(what))?;
+    if finished.ok { Ok(()) } else { Err(format!("cargo build --release {} failed", what.join(" "))) }
+}
+
+fn browser() -> Outcome {
+    browser_tests().into()
+}
+
+fn browser_tests() -> Result<Tally, String> {
+    let node = host::ensure(&["node"], "nodejs")?;
+    let npm = host::ensure(&["npm"], "npm")?;
+    let chromium = host::ensure(&["chromium", "chromium-browser", "google-chrome"], "chromium")?;
+    let dir = host::root().join("tests/browser");
+    if !is_installed(&dir) {
+        let finished =
+            host::run(Command::new(npm).args(["ci", "--no-audit", "--no-fund"]).current_dir(&dir))?;
+        if !finished.ok {
+            return Err("npm ci failed in tests/browser".to_owned());
+        }
+    }
+    let server = if let Some(path) = std::env::var_os("VAIVEN_BIN") {
+        path.into()
+    } else {
+        release_build(&["--package", "vaiven-cli"])?;
+        host::target().join("release/vaiven")
+    };
+    let mut command = Command::new(node);
+    command.args(["--test", "--test-concurrency=1", "--test-reporter=spec", "."]).current_dir(&dir);
+    command
+        .env("VAIVEN_BIN", server)
+        .env("CHROMIUM", chromium)
+        .env("SCREENSHOTS", host::target().join("screenshots"));
+    let finished = host::run(&mut command)?;
+    Ok(node_tally(&finished.output).checked(finished.ok))
+}
+
+/// Whether npm installed what the lock file now says.
+fn is_installed(dir: &std::path::Path) -> bool {
+    let modified = |name: &str| std::fs::metadata(dir.join(name)).and_then(|data| data.modified());
+    match (modified("node_modules/.package-lock.json"), modified("package-lock.json")) {
+        (Ok(installed), Ok(locked)) => installed >= locked,
+        _ => false,
+    }
+}
+
+/// `ℹ pass 12` and `ℹ fail 0`
+fn node_tally(output: &str) -> Tally {
+    let count = |word: &str| {
+        let numbers =
+            output.lines().filter_map(|line| line.trim_start_matches(['ℹ', '#', ' ']).strip_prefix(word));
+        numbers.filter_map(|number| number.trim().parse::<usize>().ok()).sum()
+    };
+    Tally { passed: count("pass "), failed: count("fail ") + count("cancelled ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nextest_summary_is_counted() {
+        let output = "     Summary [   0.012s] 4 tests run: 2 passed, 1 failed, 1 timed out, 3 skipped\n";
+        assert_eq!(nextest_tally(output), Tally { passed: 2, failed: 2 });
+    }
+
+    #[test]
+    fn libtest_summaries_are_added_up() {
+        let line = "test result: ok. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(libtest_tally(&line.repeat(2)), Tally { passed: 6, failed: 2 });
+    }
+
+    #[test]
+    fn autobahn_complaints_are_failures() {
+        let output =
+            "server, cases ci: 61 OK, 4 NON-STRICT, 3 INFORMATIONAL, of 68, in 9 s\n  6.4.1: NON-STRICT\n";
+        assert_eq!(autobahn_tally(output), Tally { passed: 67, failed: 1 });
+    }
+
+    #[test]
+    fn node_summary_is_counted() {
+        assert_eq!(node_tally("ℹ tests 3\nℹ pass 2\nℹ fail 1\n"), Tally { passed: 2, failed: 1 });
+    }
+
+    #[test]
+    fn failure_without_counts_is_one_failure() {
+        assert_eq!(Tally::default().checked(false), Tally { passed: 0, failed: 1 });
+        assert_eq!(Tally { passed: 5, failed: 2 }.checked(false), Tally { passed: 5, failed: 2 });
+    }
+
+    #[test]
+    fn names_of_suites_are_unique() {
+        for (index, suite) in SUITES.iter().enumerate() {
+            assert!(SUITES.iter().skip(index + 1).all(|other| other.name != suite.name), "{}", suite.name);
+        }
+    }
+}
