@@ -372,6 +372,20 @@ fn a_request_that_is_no_upgrade_can_be_handed_on() {
 }
 
 #[test]
+fn one_scanner_reads_one_head_after_the_other() {
+    let mut received = BytesMut::new();
+    for path in ["/a", "/longer/than/the/first", "/c"] {
+        received.extend_from_slice(request(&format!("GET {path} HTTP/1.1"), &FIELDS).as_bytes());
+    }
+    let mut scanner = HeadScanner::new(HeadLimits::default());
+    for path in ["/a", "/longer/than/the/first", "/c"] {
+        let head = RequestHead::take(&mut scanner, &mut received).unwrap().unwrap();
+        assert_eq!((head.path(), head.fields().len()), (path, FIELDS.len()));
+    }
+    assert_eq!(RequestHead::take(&mut scanner, &mut received), Ok(None));
+}
+
+#[test]
 fn an_acceptance_holds_only_what_was_offered() {
     let fields = FIELDS.map(|(name, value)| (name, value.as_bytes()));
     let plain = Upgrade::check("GET", HttpVersion::Http11, fields.into_iter()).unwrap();
