@@ -301,11 +301,12 @@ fn h34_any_byte_in_any_value_is_refused_or_accepted() {
                 assert!(matches!(status, 101 | 400 | 426), "{name} {byte:02x}: {status}");
                 let of_parts = others.map(|(name, value)| (name, value.as_bytes())).chain([(name, &*bad)]);
                 let parts = Upgrade::check("GET", HttpVersion::Http11, of_parts);
-                assert_eq!(
-                    parts.map_or_else(|refusal| refusal.status(), |_| 101),
-                    status,
-                    "{name} {byte:02x}"
-                );
+                let of_parts = parts.map_or_else(|refusal| refusal.status(), |_| 101);
+                assert!(matches!(of_parts, 101 | 400 | 426), "{name} {byte:02x}: {of_parts}");
+                // Control characters are for whoever reads the head.
+                if byte == b'\t' || !byte.is_ascii_control() {
+                    assert_eq!(of_parts, status, "{name} {byte:02x}");
+                }
             }
         }
     }
