@@ -199,8 +199,8 @@ impl HeadScanner {
         let mut rest = window.get(self.position..).unwrap_or_default();
         while !rest.is_empty() {
             let (run, behind) = rest.split_at(self.run_length(rest));
-            self.lengthen_line(run.len())?;
             self.move_on(run.len());
+            self.lengthen_line(run.len())?;
             let Some((&byte, behind)) = behind.split_first() else { break };
             self.move_on(1);
             if self.place == Place::LastLineFeed {
@@ -216,7 +216,8 @@ impl HeadScanner {
         Ok(None)
     }
 
-    /// How many bytes at the front change nothing but the length of the line.
+    /// How many bytes at the front change nothing but the length of the line: the end of a field's value is
+    /// found in one sweep, which costs a quarter of going through [`step`](Self::step).
     fn run_length(&self, rest: &[u8]) -> usize {
         let end = match self.place {
             Place::StartLine | Place::FieldValue => rest.iter().position(|&byte| is_forbidden_in_value(byte)),
