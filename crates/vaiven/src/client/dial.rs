@@ -284,6 +284,14 @@ mod tests {
         tunnel_to_one_of(&addresses, proxy, &target, &tls, deadline).await
     }
 
+    #[cfg(not(feature = "tls"))]
+    #[tokio::test]
+    async fn a_build_without_tls_says_which_feature_is_missing() {
+        let target = Target::parse("wss://a.example").unwrap();
+        let error = dial(&target, &DialOptions::default().without_proxy()).await.unwrap_err();
+        assert!(error.to_string().contains("enable the feature `tls`"), "{error}");
+    }
+
     #[tokio::test]
     async fn the_next_address_is_asked_of_the_proxy_when_one_cannot_be_reached() {
         let (proxy, asked) = proxy_that_answers(&[4, 8, 0]).await;

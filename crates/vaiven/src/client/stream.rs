@@ -3,6 +3,7 @@
 //! Where nothing but TCP is in use, the caller gets the `TcpStream` itself: through a tunnel too, as the exchange with
 //! the proxy leaves no byte behind.
 
+#[cfg(feature = "tls")]
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;

@@ -216,7 +216,7 @@ pub(super) async fn handshake(
     let authority = super::authority(host, port);
     let name = match ip {
         Some(ip) => ServerName::from(ip),
-        None => ServerName::try_from(host.trim_end_matches('.').to_owned()).map_err(|_| {
+        None => ServerName::try_from(host.to_owned()).map_err(|_| {
             DialError::invalid_url(format!("`{host}` is no name that a certificate could be issued for"))
         })?,
     };

@@ -97,15 +97,18 @@ async fn a_refusal_names_proxy_host_and_status_and_no_credentials() {
 #[tokio::test]
 async fn wss_through_a_proxy_is_encrypted_up_to_the_host() {
     let authority = Authority::new();
-    let (server, seen) = tls_server(authority.issue(&["hidden.invalid"], Validity::Now).server()).await;
-    let (proxy, head) = HttpProxy::to(server).start().await;
-    let target = Target::parse("wss://hidden.invalid").unwrap();
-    let options = via(&format!("http://{proxy}")).tls(authority.trusted().build().unwrap());
-    assert_eq!(talk(dial(&target, &options).await.unwrap()).await.unwrap(), ANSWER);
-    let seen = seen.await.unwrap();
-    assert_eq!(seen.server_name.as_deref(), Some("hidden.invalid"));
-    assert_eq!(seen.application_data, REQUEST);
-    assert!(head.await.unwrap().starts_with("CONNECT hidden.invalid:443 "));
+    // The dot of a full name is for the name service; certificates and server names are without it.
+    for host in ["hidden.invalid", "hidden.invalid."] {
+        let (server, seen) = tls_server(authority.issue(&["hidden.invalid"], Validity::Now).server()).await;
+        let (proxy, head) = HttpProxy::to(server).start().await;
+        let target = Target::parse(&format!("wss://{host}")).unwrap();
+        let options = via(&format!("http://{proxy}")).tls(authority.trusted().build().unwrap());
+        assert_eq!(talk(dial(&target, &options).await.unwrap()).await.unwrap(), ANSWER);
+        let seen = seen.await.unwrap();
+        assert_eq!(seen.server_name.as_deref(), Some("hidden.invalid"));
+        assert_eq!(seen.application_data, REQUEST);
+        assert!(head.await.unwrap().starts_with(&format!("CONNECT {host}:443 ")));
+    }
 }
 
 #[tokio::test]
