@@ -6,7 +6,7 @@
 
 use crate::error::TimeoutKind;
 use crate::flusher;
-use crate::transport::WriteHalf;
+use crate::transport::{Attempt, WriteHalf};
 use crate::{Config, Error};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -35,8 +35,8 @@ pub(crate) struct Writer {
     scheduled: bool,
     /// A task writes; nobody else may.
     draining: bool,
-    /// Behind the last byte the outgoing direction ends.
-    shutdown: Shutdown,
+    /// What happens behind the last byte.
+    ending: Ending,
     /// Bytes written so far: progress, for the write timeout.
     written: u64,
     failure: Option<Failure>,
@@ -46,10 +46,16 @@ pub(crate) struct Writer {
     receiver: Option<Waker>,
 }
 
+/// What happens when everything is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shutdown {
-    No,
-    Wanted,
+enum Ending {
+    /// Nothing: the connection goes on.
+    None,
+    /// The outgoing direction ends; the incoming one is still read.
+    HalfClose,
+    /// The stream is let go.
+    Close,
+    /// It happened.
     Done,
 }
 
@@ -76,7 +82,7 @@ impl Link {
             write_timeout: config.write_timeout,
             scheduled: false,
             draining: false,
-            shutdown: Shutdown::No,
+            ending: Ending::None,
             written: 0,
             failure: None,
             waiting: VecDeque::new(),
@@ -108,8 +114,7 @@ impl Link {
         if writer.draining || writer.is_settled() {
             return;
         }
-        let mut cx = Context::from_waker(Waker::noop());
-        if writer.poll_settle(&mut cx).is_pending() {
+        if writer.poll_settle(&mut Attempt::Once).is_pending() {
             writer.draining = true;
             self.runtime.spawn(Arc::clone(self).drain());
         }
@@ -143,7 +148,7 @@ impl Link {
         poll_fn(|cx| {
             loop {
                 let mut writer = self.lock();
-                if writer.poll_settle(cx).is_ready() {
+                if writer.poll_settle(&mut Attempt::Until(cx)).is_ready() {
                     writer.draining = false;
                     return Poll::Ready(());
                 }
@@ -159,11 +164,20 @@ impl Link {
         .await;
     }
 
-    /// Ends the sending side behind what is queued. The transport is given up when that is written.
-    pub(crate) fn finish(self: &Arc<Self>) {
+    /// Ends the outgoing direction behind what is queued, while the peer is still read.
+    pub(crate) fn half_close(self: &Arc<Self>) {
+        self.end_with(Ending::HalfClose);
+    }
+
+    /// Lets the stream go behind what is queued.
+    pub(crate) fn close(self: &Arc<Self>) {
+        self.end_with(Ending::Close);
+    }
+
+    fn end_with(self: &Arc<Self>, ending: Ending) {
         let mut writer = self.lock();
-        if writer.shutdown == Shutdown::No {
-            writer.shutdown = Shutdown::Wanted;
+        if writer.ending == Ending::None || ending == Ending::Close {
+            writer.ending = ending;
         }
         self.flush_locked(&mut writer);
         writer.wake_waiting();
@@ -178,13 +192,14 @@ impl Link {
 impl Writer {
     /// Whether there is nothing to do.
     fn is_settled(&self) -> bool {
-        self.failure.is_some() || (self.encoder.outbox().is_empty() && self.shutdown != Shutdown::Wanted)
+        self.failure.is_some()
+            || (self.encoder.outbox().is_empty() && matches!(self.ending, Ending::None | Ending::Done))
     }
 
     /// Whether the sending side takes messages.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.failure.is_none() && self.shutdown == Shutdown::No && !self.encoder.is_closing()
+        self.failure.is_none() && self.ending == Ending::None && !self.encoder.is_closing()
     }
 
     /// Whether all that was queued is written, or never will be.
@@ -229,8 +244,8 @@ impl Writer {
     }
 
     /// Writes and flushes until nothing waits, then shuts down if that is wanted.
-    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.poll_write(cx) {
+    fn poll_settle(&mut self, attempt: &mut Attempt<'_, '_>) -> Poll<()> {
+        match self.poll_write(attempt) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => self.fail(Failure::Io(error.kind())),
             Poll::Pending => return Poll::Pending,
@@ -240,7 +255,7 @@ impl Writer {
     }
 
     #[inline]
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, attempt: &mut Attempt<'_, '_>) -> Poll<io::Result<()>> {
         if self.failure.is_some() {
             return Poll::Ready(Ok(()));
         }
@@ -253,18 +268,23 @@ impl Writer {
                 }
                 break;
             }
-            ready!(self.io.poll_write_outbox(cx, outbox))?;
+            ready!(self.io.poll_write_outbox(attempt, outbox))?;
             self.written += (before - outbox.len()) as u64;
             if !self.waiting.is_empty() && outbox.len() < self.outbox_bytes / 2 {
                 self.wake_waiting();
             }
         }
-        ready!(self.io.poll_flush(cx))?;
-        if self.shutdown == Shutdown::Wanted {
-            // A peer that is gone already makes this fail, which changes nothing.
-            let _ = ready!(self.io.poll_shutdown(cx));
-            self.shutdown = Shutdown::Done;
+        ready!(self.io.poll_flush(attempt))?;
+        // A peer that is gone already makes the farewell fail, which changes nothing.
+        match self.ending {
+            Ending::None | Ending::Done => return Poll::Ready(Ok(())),
+            Ending::HalfClose => drop(ready!(self.io.poll_shutdown(attempt))),
+            Ending::Close => {
+                drop(ready!(self.io.poll_farewell(attempt)));
+                self.io.give_up();
+            }
         }
+        self.ending = Ending::Done;
         Poll::Ready(Ok(()))
     }
 
@@ -284,13 +304,13 @@ impl Writer {
     fn fail(&mut self, failure: Failure) {
         self.failure.get_or_insert(failure);
         self.encoder.outbox_mut().clear();
-        self.io = WriteHalf::Gone;
+        self.io.give_up();
         self.wake_waiting();
         self.wake_receiver();
     }
 
     /// Whether the outgoing direction has ended.
     pub(crate) fn is_shut_down(&self) -> bool {
-        self.shutdown == Shutdown::Done || self.failure.is_some()
+        self.ending == Ending::Done || self.failure.is_some()
     }
 }

@@ -207,10 +207,11 @@ impl Receiver {
         let deadline = Instant::now() + timeout;
         self.close_deadline = Some(self.close_deadline.map_or(deadline, |earlier| earlier.min(deadline)));
         self.give_back_input();
-        if self.role == Role::Server || matches!(phase, Phase::Failing(_)) {
-            self.link.finish();
-        } else {
-            self.link.flush();
+        match (phase, self.role) {
+            (Phase::Failing(_), _) => self.link.half_close(),
+            // The server ends the transport first (RFC 6455 section 7.1.1).
+            (_, Role::Server) => self.link.close(),
+            (_, Role::Client) => self.link.flush(),
         }
     }
 
@@ -413,7 +414,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         if self.phase != Phase::Closed {
             self.give_back_input();
-            self.link.finish();
+            self.link.close();
         }
     }
 }
