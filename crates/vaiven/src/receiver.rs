@@ -122,6 +122,13 @@ impl Receiver {
     /// Polls for the next message; see [`recv`](Self::recv).
     #[inline]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        if let Some(message) = self.decoder.decode_common(&mut self.input) {
+            return Poll::Ready(Ok(Some(message)));
+        }
+        self.poll_recv_any(cx)
+    }
+
+    fn poll_recv_any(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         loop {
             match ready!(self.poll_event(cx))? {
                 Some(Event::Message(message)) => return Poll::Ready(Ok(Some(message))),
@@ -328,11 +335,11 @@ impl Receiver {
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn next_deadline(&self) -> Option<Instant> {
         let keepalive = self.keepalive.as_ref().map(Keepalive::poll_timeout);
-        let decoder = self.decoder.poll_timeout();
-        let times = keepalive.into_iter().chain(decoder).map(Instant::from_std);
-        times.chain(self.close_deadline).min()
+        let protocol = earlier(keepalive, self.decoder.poll_timeout());
+        earlier(protocol, self.close_deadline.map(Instant::into_std)).map(Instant::from_std)
     }
 
     /// Polls the one timer. It is set earlier when it must be; a deadline that moved on is looked at when the timer
@@ -406,6 +413,15 @@ impl Receiver {
     #[inline]
     pub(crate) fn has_input(&self) -> bool {
         !self.input.is_empty()
+    }
+}
+
+/// The earlier of two times, of which either may be missing.
+#[inline]
+fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 

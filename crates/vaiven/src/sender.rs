@@ -55,36 +55,41 @@ impl Sender {
         self.send_with(message.into(), compress, When::Soon).await
     }
 
+    #[inline]
     pub(crate) async fn send_with(
         &self,
         message: Message,
         compress: Compress,
         when: When,
     ) -> Result<(), SendError> {
-        let mut message = Some(message);
-        poll_fn(|cx| self.poll_send(cx, &mut message, compress, when)).await
+        match self.queue(message, compress, when) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closing(message)) => Err(SendError(message)),
+            Err(TrySendError::Full(message)) => self.send_when_room(message, compress, when).await,
+        }
     }
 
-    fn poll_send(
+    /// Waits for room, as often as another sender takes it first.
+    async fn send_when_room(
         &self,
-        cx: &mut Context<'_>,
-        slot: &mut Option<Message>,
+        mut message: Message,
         compress: Compress,
         when: When,
-    ) -> Poll<Result<(), SendError>> {
-        let Some(message) = slot.take() else { return Poll::Ready(Ok(())) };
-        match self.queue(message, compress, when) {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(TrySendError::Closing(message)) => Poll::Ready(Err(SendError(message))),
-            Err(TrySendError::Full(message)) => {
+    ) -> Result<(), SendError> {
+        loop {
+            poll_fn(|cx| {
                 let mut writer = self.link.lock();
-                if writer.is_open() && matches!(writer.room(message.len()), Room::No) {
-                    writer.wait(cx);
-                } else {
-                    cx.waker().wake_by_ref();
+                if !writer.is_open() || matches!(writer.room(message.len()), Room::Yes) {
+                    return Poll::Ready(());
                 }
-                *slot = Some(message);
+                writer.wait(cx);
                 Poll::Pending
+            })
+            .await;
+            match self.queue(message, compress, when) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closing(message)) => return Err(SendError(message)),
+                Err(TrySendError::Full(refused)) => message = refused,
             }
         }
     }
