@@ -298,7 +298,9 @@ fn browser_tests() -> Result<Tally, String> {
         host::target().join("release/vaiven")
     };
     let mut command = Command::new(node);
-    command.args(["--test", "--test-concurrency=1", "--test-reporter=spec", "."]).current_dir(&dir);
+    command
+        .args(["--test", "--test-concurrency=1", "--test-timeout=180000", "--test-reporter=spec", "."])
+        .current_dir(&dir);
     command
         .env("VAIVEN_BIN", server)
         .env("CHROMIUM", chromium)
