@@ -2,6 +2,7 @@
 //!
 //! To add one, write a function that returns a [`Tally`] and add a row to [`SUITES`].
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -222,9 +223,8 @@ fn conformance_full() -> Outcome {
 fn autobahn(runs: &[(&str, &str, bool)]) -> Result<Tally, String> {
     let python = python_with_venv()?;
     host::ensure(&["openssl"], "openssl")?;
-    release_build(&["--package", "vaiven-cli"])?;
+    let server = server_binary()?;
     release_build(&["--package", "vaiven", "--example", "autobahn_client"])?;
-    let server = host::target().join("release/vaiven");
     let client = host::target().join("release/examples/autobahn_client");
     let mut tally = Tally::default();
     for (role, cases, tls) in runs {
@@ -261,13 +261,22 @@ fn autobahn_tally(output: &str) -> Tally {
     Tally { passed: cases.saturating_sub(failed), failed }
 }
 
-fn python_with_venv() -> Result<std::path::PathBuf, String> {
+fn python_with_venv() -> Result<PathBuf, String> {
     let python = host::ensure(&["python3"], "python3")?;
     let has_venv = || host::run(Command::new(&python).args(["-c", "import ensurepip, venv"]));
     if !has_venv()?.ok {
         host::install("python3-venv")?;
     }
     Ok(python)
+}
+
+/// The server under test: the one that `VAIVEN_BIN` names, or else the release build.
+fn server_binary() -> Result<PathBuf, String> {
+    if let Some(path) = std::env::var_os("VAIVEN_BIN") {
+        return Ok(path.into());
+    }
+    release_build(&["--package", "vaiven-cli"])?;
+    Ok(host::target().join("release/vaiven"))
 }
 
 fn release_build(what: &[&str]) -> Result<(), String> {
@@ -291,14 +300,11 @@ fn browser_tests() -> Result<Tally, String> {
             return Err("npm ci failed in tests/browser".to_owned());
         }
     }
-    let server = if let Some(path) = std::env::var_os("VAIVEN_BIN") {
-        path.into()
-    } else {
-        release_build(&["--package", "vaiven-cli"])?;
-        host::target().join("release/vaiven")
-    };
+    let server = server_binary()?;
     let mut command = Command::new(node);
-    command.args(["--test", "--test-concurrency=1", "--test-reporter=spec", "."]).current_dir(&dir);
+    command
+        .args(["--test", "--test-concurrency=1", "--test-timeout=180000", "--test-reporter=spec", "."])
+        .current_dir(&dir);
     command
         .env("VAIVEN_BIN", server)
         .env("CHROMIUM", chromium)
@@ -308,7 +314,7 @@ fn browser_tests() -> Result<Tally, String> {
 }
 
 /// Whether npm installed what the lock file now says.
-fn is_installed(dir: &std::path::Path) -> bool {
+fn is_installed(dir: &Path) -> bool {
     let modified = |name: &str| std::fs::metadata(dir.join(name)).and_then(|data| data.modified());
     match (modified("node_modules/.package-lock.json"), modified("package-lock.json")) {
         (Ok(installed), Ok(locked)) => installed >= locked,
