@@ -58,6 +58,9 @@ fn run() -> Result<()> {
     if cfg!(debug_assertions) {
         return Err("run with --release: the load generator must be cheap".into());
     }
+    if options.writes() {
+        options.works().iter().try_for_each(|work| document::check(*work))?;
+    }
     let peers = options.peers();
     for package in [Package::Peers, Package::Vaiven, Package::Product] {
         if peers.iter().any(|peer| peer.package == package) {

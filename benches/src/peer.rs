@@ -129,7 +129,7 @@ impl Package {
             Self::Product => "vaiven-cli",
         };
         let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--release", "--locked", "--bins", "--package", package, "--manifest-path"])
+            .args(["build", "--release", "--bins", "--package", package, "--manifest-path"])
             .arg(self.manifest())
             .env_remove("CARGO_TARGET_DIR")
             .status()?;
