@@ -291,6 +291,9 @@ impl Decoder {
             return Ok(Some(header));
         }
         debug_assert_eq!(added, input.len(), "a header of 14 bytes is always whole");
+        if start == 0 && added > 0 && self.message.is_none() {
+            self.progressed_at = self.now;
+        }
         input.skip(added);
         // `start + added` is at most `FrameHeader::MAX_BYTES`.
         self.header.len = u8::try_from(start + added).unwrap_or(u8::MAX);
@@ -389,6 +392,9 @@ impl Decoder {
     fn open_frame(&mut self, header: &FrameHeader, len: usize, input: &mut Input) {
         if header.opcode.is_control() {
             self.control.clear();
+            if self.message.is_none() {
+                self.progressed_at = self.now;
+            }
         } else {
             self.open_message(header);
             if let Some(message) = &mut self.message

@@ -9,10 +9,11 @@
 )]
 
 use bytes::Bytes;
+use std::hash::{Hash, Hasher};
 use std::{borrow::Borrow, fmt, ops::Deref};
 
 /// Text, cheap to clone: [`Bytes`] that are known to be UTF-8. Dereferences to `str`.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text(Bytes);
 
 impl Text {
@@ -63,6 +64,13 @@ impl Deref for Text {
 impl AsRef<str> for Text {
     fn as_ref(&self) -> &str {
         self.as_str()
+    }
+}
+
+impl Hash for Text {
+    /// As `str`, which [`Borrow`] asks for: bytes hash differently.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
@@ -123,6 +131,12 @@ impl fmt::Display for Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_map_with_text_keys_is_asked_with_str() {
+        let map = std::collections::HashMap::from([(Text::from("sala"), 1)]);
+        assert_eq!(map.get("sala"), Some(&1));
+    }
 
     #[test]
     fn only_utf8_becomes_text() {

@@ -291,6 +291,27 @@ fn a_message_that_stops_halfway_times_out() {
 }
 
 #[test]
+fn the_time_for_a_message_begins_with_its_first_byte() {
+    let start = Instant::now();
+    let later = start + Duration::from_secs(3600);
+    let deadline = later + Duration::from_secs(30);
+    for (first, len) in [(0x82, 1), (0x82, 5), (0x82, 9), (0x89, 1), (0x89, 5), (0x89, 9)] {
+        let mut decoder = Decoder::new(Role::Server, Limits::server(), None, start);
+        decoder.set_now(later);
+        let wire = frame(Role::Client, first, b"abcdef");
+        assert_eq!(decoder.decode(&mut Input::from(&wire[..len])), Ok(None));
+        assert_eq!(decoder.poll_timeout(), Some(deadline), "{len} bytes of {first:02x}");
+        assert_eq!(decoder.handle_timeout(later), Ok(()));
+    }
+    // A control frame between fragments brings the message no further.
+    let mut decoder = Decoder::new(Role::Server, Limits::server(), None, start);
+    assert_eq!(decoder.decode(&mut Input::from(&frame(Role::Client, 0x02, b"abc")[..])), Ok(None));
+    decoder.set_now(start + Duration::from_secs(29));
+    assert_eq!(decoder.decode(&mut Input::from(&frame(Role::Client, 0x89, b"ping")[..9])), Ok(None));
+    assert_eq!(decoder.poll_timeout(), Some(start + Duration::from_secs(30)));
+}
+
+#[test]
 fn a_header_alone_makes_the_connection_hold_little() {
     let mut limits = Limits::server();
     limits.max_message_bytes = 64 << 20;
