@@ -16,6 +16,8 @@ mod slab;
 mod transport;
 mod websocket;
 
+#[cfg(feature = "client")]
+pub use client::{Client, connect};
 pub use config::Config;
 pub use error::{Error, SendError, TimeoutKind, TrySendError};
 pub use pair::pair;

@@ -11,7 +11,8 @@
 
 use super::connect::Deadline;
 use super::error::{DialError, DialPhase};
-use super::stream::{Io, TlsStream};
+use super::stream::TlsStream;
+use crate::Stream;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
@@ -209,7 +210,7 @@ fn certificates(pem: &[u8], whose: &str) -> Result<Vec<CertificateDer<'static>>,
 pub(super) async fn handshake(
     connector: &TlsConnector,
     (host, ip, port): (&str, Option<IpAddr>, u16),
-    io: impl Io,
+    io: impl Stream + Unpin,
     peer_addr: SocketAddr,
     deadline: Deadline,
 ) -> Result<TlsStream, DialError> {
