@@ -1,3 +1,15 @@
 //! The `vaiven` command.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod serve;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let matches = cli::command().get_matches();
+    match matches.subcommand() {
+        Some(("serve", matches)) => serve::run(matches),
+        _ => serve::run(&matches),
+    }
+}

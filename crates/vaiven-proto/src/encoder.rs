@@ -7,7 +7,7 @@ use crate::deflate::{Compression, DeflateConfig, DeflateParams, Deflater};
 use crate::frame::{FrameHeader, MAX_CONTROL_BYTES, OpCode};
 use crate::mask::apply_mask;
 use crate::outbox::{Outbox, SHARE_MIN};
-use crate::{CloseFrame, Incoming, Message, Prepared, Role, Violation};
+use crate::{CloseFrame, Incoming, Message, Prepared, PreparedBatch, Role, Violation};
 use bytes::{Bytes, BytesMut};
 
 /// Fills a slice with random bytes that nobody can predict: RFC 6455 section 5.3 asks for it of every masking key.
@@ -192,11 +192,23 @@ impl Encoder {
             deflate.deflater.release_idle();
             frame = compressed;
         }
-        if frame.len() < SHARE_MIN {
-            self.outbox.append(frame.len(), |out| out.extend_from_slice(frame));
-        } else {
-            self.outbox.push(frame.clone());
+        self.outbox.extend(frame);
+        Ok(())
+    }
+
+    /// Queues messages that were framed and joined once for many.
+    ///
+    /// # Errors
+    /// [`Closing`] after a Close frame.
+    #[inline]
+    pub fn prepared_batch(&mut self, batch: &PreparedBatch, compress: Compress) -> Result<(), Closing> {
+        let shared = self.role == Role::Server
+            && self.deflate.is_none()
+            && batch.longest_frame() <= self.max_frame_bytes;
+        if self.closing || !shared {
+            return batch.messages().iter().try_for_each(|message| self.prepared(message, compress));
         }
+        self.outbox.extend(batch.frames());
         Ok(())
     }
 

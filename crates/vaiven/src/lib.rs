@@ -26,6 +26,7 @@ pub use sender::Sender;
 pub use transport::{Stream, Transport};
 pub use vaiven_proto::deflate::{DeflateConfig, DeflateParams};
 pub use vaiven_proto::{
-    CloseCode, CloseFrame, Compress, KeepaliveConfig, Limits, Message, Prepared, Role, Text, Violation,
+    CloseCode, CloseFrame, Compress, KeepaliveConfig, Limits, Message, Prepared, PreparedBatch, Role, Text,
+    Violation,
 };
 pub use websocket::{Deflate, WebSocket};

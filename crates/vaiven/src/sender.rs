@@ -2,7 +2,7 @@
 
 use crate::error::{SendError, TrySendError};
 use crate::link::{Link, Room};
-use crate::{CloseFrame, Compress, Error, Message, Prepared};
+use crate::{CloseFrame, Compress, Error, Message, Prepared, PreparedBatch};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -140,6 +140,19 @@ impl Sender {
         }
         let queued = writer.encoder.prepared(prepared, Compress::Auto).is_ok();
         self.link.schedule_locked(&mut writer);
+        queued
+    }
+
+    /// Queues messages that were framed and joined once for many, if the outbox has room for all of them, and writes
+    /// them at once as far as the transport takes them. None is taken where they do not fit: `false`, also on a
+    /// connection that is closing.
+    pub fn try_send_batch(&self, batch: &PreparedBatch) -> bool {
+        let mut writer = self.link.lock();
+        if !writer.is_open() || matches!(writer.room(batch.frames().len()), Room::No) {
+            return false;
+        }
+        let queued = writer.encoder.prepared_batch(batch, Compress::Auto).is_ok();
+        self.link.flush_locked(&mut writer);
         queued
     }
 
