@@ -4,6 +4,7 @@
 //! the proxy leaves no byte behind.
 
 use crate::{Stream, Transport};
+#[cfg(feature = "tls")]
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
