@@ -5,7 +5,8 @@ use crate::script::{ACCEPT, accept_with, client, field, read_request, server, ur
 use std::time::Duration;
 use tokio::net::TcpListener;
 use vaiven::client::{
-    DialError, HandshakeError, HandshakeFailure, HandshakeProblem, RedirectPolicy, Refused,
+    DialError, DialOptions, HandshakeError, HandshakeFailure, HandshakeProblem, RedirectPolicy, Refused,
+    TlsProblem,
 };
 use vaiven::{Client, DeflateConfig, Error, Message};
 
