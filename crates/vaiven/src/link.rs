@@ -288,7 +288,11 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn wake_waiting(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
         for waker in self.waiting.drain(..) {
             waker.wake();
         }

@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -64,6 +64,10 @@ pub struct Receiver {
     close_deadline: Option<Instant>,
     close_frame: Option<CloseFrame>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whom the timer wakes: polled again by the same task, it need not be registered again.
+    timer_waker: Option<Waker>,
+    /// Bytes arrived that the decoder has not looked at.
+    has_news: bool,
     /// The last large message did not fit into a slab: the next read takes little, so that the rest can go straight
     /// into the message's own buffer.
     expects_large: bool,
@@ -92,6 +96,8 @@ impl Receiver {
             close_deadline: None,
             close_frame: None,
             timer: None,
+            timer_waker: None,
+            has_news: true,
             expects_large: false,
         }
     }
@@ -143,9 +149,12 @@ impl Receiver {
         loop {
             match self.phase {
                 Phase::Open => {
-                    if let Some(event) = self.decode()? {
+                    if self.has_news
+                        && let Some(event) = self.decode()
+                    {
                         return Poll::Ready(Ok(Some(event)));
                     }
+                    self.has_news = false;
                     if self.phase == Phase::Open {
                         ready!(self.poll_arrival(cx))?;
                     }
@@ -166,15 +175,15 @@ impl Receiver {
 
     /// Decodes the next event from what has arrived.
     #[inline]
-    fn decode(&mut self) -> Result<Option<Event>, Error> {
+    fn decode(&mut self) -> Option<Event> {
         loop {
             let incoming = match self.decoder.decode(&mut self.input) {
-                Ok(Some(Incoming::Message(message))) => return Ok(Some(Event::Message(message))),
+                Ok(Some(Incoming::Message(message))) => return Some(Event::Message(message)),
                 Ok(Some(incoming)) => incoming,
-                Ok(None) => return Ok(None),
+                Ok(None) => return None,
                 Err(violation) => {
                     self.fail(violation);
-                    return Ok(None);
+                    return None;
                 }
             };
             let mut writer = self.link.lock();
@@ -186,17 +195,17 @@ impl Receiver {
             }
             drop(writer);
             match incoming {
-                Incoming::Ping(payload) => return Ok(Some(Event::Ping(payload))),
+                Incoming::Ping(payload) => return Some(Event::Ping(payload)),
                 Incoming::Pong(payload) => {
                     let now = Instant::now().into_std();
                     let round_trip = self.keepalive.as_mut().and_then(|k| k.pong(&payload, now));
-                    return Ok(Some(Event::Pong(payload, round_trip)));
+                    return Some(Event::Pong(payload, round_trip));
                 }
                 Incoming::Close(frame) => {
                     let unstated = || CloseFrame::new(CloseCode::NO_STATUS, "");
                     self.close_frame = Some(frame.unwrap_or_else(unstated));
                     self.begin_ending(Phase::Ending, self.close_timeout);
-                    return Ok(None);
+                    return None;
                 }
                 Incoming::Message(_) => {}
             }
@@ -222,28 +231,19 @@ impl Receiver {
         }
     }
 
-    /// Waits for bytes, for a time that has come, or for the end of the transport.
+    /// Waits for bytes, for a time that has come, or for the end of the transport. Before it waits, what was queued
+    /// is written.
     fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.give_back_input();
-        {
-            let mut writer = self.link.lock();
-            if let Some(error) = writer.error() {
-                drop(writer);
-                self.end();
-                return Poll::Ready(Err(error));
-            }
-            self.link.flush_locked(&mut writer);
-            if writer.encoder.is_closing() && self.close_deadline.is_none() {
-                self.close_deadline = Some(Instant::now() + self.close_timeout);
-            }
-            writer.watch(cx);
-        }
         match self.poll_read(cx) {
             Poll::Ready(Ok(0)) => {
                 self.end();
                 Poll::Ready(Err(Error::Disconnected))
             }
-            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(_)) => {
+                self.has_news = true;
+                Poll::Ready(Ok(()))
+            }
             Poll::Ready(Err(error)) => {
                 self.end();
                 Poll::Ready(Err(match error.kind() {
@@ -251,8 +251,26 @@ impl Receiver {
                     _ => Error::Io(error),
                 }))
             }
-            Poll::Pending => self.poll_timeouts(cx),
+            Poll::Pending => {
+                if let Some(error) = self.settle(cx) {
+                    self.end();
+                    return Poll::Ready(Err(error));
+                }
+                self.poll_timeouts(cx)
+            }
         }
+    }
+
+    /// Writes what was queued and looks at how the sending side fares.
+    #[inline]
+    fn settle(&mut self, cx: &mut Context<'_>) -> Option<Error> {
+        let mut writer = self.link.lock();
+        self.link.flush_locked(&mut writer);
+        if writer.encoder.is_closing() && self.close_deadline.is_none() {
+            self.close_deadline = Some(Instant::now() + self.close_timeout);
+        }
+        writer.watch(cx);
+        writer.error()
     }
 
     /// Reads what has arrived: into the open message where much of it is missing, else into the thread's slab.
@@ -348,7 +366,13 @@ impl Receiver {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
+            self.timer_waker = None;
         }
+        let registered = self.timer_waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if registered && !timer.is_elapsed() {
+            return Poll::Pending;
+        }
+        self.timer_waker = Some(cx.waker().clone());
         loop {
             ready!(timer.as_mut().poll(cx));
             if Instant::now() >= deadline {
@@ -395,6 +419,7 @@ impl Receiver {
         self.give_back_input();
         self.io = None;
         self.timer = None;
+        self.timer_waker = None;
         self.link.abort();
     }
 
