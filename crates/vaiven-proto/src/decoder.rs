@@ -145,6 +145,14 @@ impl Decoder {
         self.frame.as_ref().map_or(0, |frame| frame.remaining)
     }
 
+    /// Whether `received`, the next bytes to be decoded, begin with the frame of a payload that is worth keeping where
+    /// it is instead of copying it out of a shared buffer.
+    pub fn begins_large(&self, received: &[u8]) -> bool {
+        !self.is_mid_message()
+            && FrameHeader::parse(received, self.role, self.inflater.is_some())
+                .is_ok_and(|header| header.is_some_and(|(header, _)| header.payload_len >= DIRECT_MIN as u64))
+    }
+
     /// A place to read the rest of a large payload into, without a copy; call [`decode`](Self::decode) after it
     /// with whatever input there is, also with none.
     ///

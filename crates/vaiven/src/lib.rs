@@ -8,6 +8,7 @@ mod error;
 mod flusher;
 mod link;
 mod pair;
+mod reader;
 mod receiver;
 mod sender;
 #[cfg(feature = "server")]

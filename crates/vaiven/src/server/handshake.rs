@@ -83,7 +83,11 @@ impl Handshake {
     /// # Limits
     /// `head_limits` and `handshake_timeout` of the config.
     pub async fn read(transport: impl Into<Transport>, config: &ServerConfig) -> Result<Self, AcceptError> {
-        let mut transport = transport.into();
+        // Boxed, so that the task of a connection does not keep room for its handshake as long as it lives.
+        Box::pin(Self::read_head(transport.into(), config)).await
+    }
+
+    async fn read_head(mut transport: Transport, config: &ServerConfig) -> Result<Self, AcceptError> {
         let deadline = Instant::now() + config.handshake_timeout;
         let mut scanner = HeadScanner::new(config.head_limits);
         let mut received = BytesMut::with_capacity(READ_BYTES);
@@ -124,6 +128,14 @@ impl Handshake {
     /// # Errors
     /// As [`accept`](Self::accept), and with what `decide` refuses.
     pub async fn accept_with(
+        self,
+        config: &ServerConfig,
+        decide: impl FnOnce(&Upgrade<'_>, &mut Acceptance<'_>) -> Result<(), Refusal>,
+    ) -> Result<WebSocket, AcceptError> {
+        Box::pin(self.answer_with(config, decide)).await
+    }
+
+    async fn answer_with(
         mut self,
         config: &ServerConfig,
         decide: impl FnOnce(&Upgrade<'_>, &mut Acceptance<'_>) -> Result<(), Refusal>,
@@ -150,7 +162,7 @@ impl Handshake {
 
     /// Refuses the request: writes the answer and closes the stream. Gives the refusal back as an error.
     pub async fn refuse(self, refusal: Refusal) -> AcceptError {
-        write_refusal(self.transport, refusal).await
+        Box::pin(write_refusal(self.transport, refusal)).await
     }
 
     /// The request, the stream, and what was read behind the head: for another protocol on the same port.
