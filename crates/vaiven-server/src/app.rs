@@ -16,7 +16,7 @@ const MAX_BATCH_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) settings: Settings,
-    pub(crate) handshake: ServerConfig,
+    pub(crate) handshake: Arc<ServerConfig>,
     pub(crate) rate: Rate,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) metrics: Arc<Metrics>,
@@ -32,7 +32,7 @@ impl App {
             batch_bytes: MAX_BATCH_BYTES.min(settings.outbox_bytes / 4),
         };
         Arc::new(Self {
-            handshake: settings.server_config(),
+            handshake: Arc::new(settings.server_config()),
             rate: Rate { per_second: settings.message_rate, burst: settings.message_burst },
             rooms: Rooms::new(limits, Arc::clone(&metrics)),
             metrics,

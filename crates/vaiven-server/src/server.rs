@@ -144,7 +144,7 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: Peer) {
 
 /// Reads the first request: a WebSocket is accepted here, everything else is hyper's.
 async fn dispatch(app: &Arc<App>, stream: TcpStream, peer: Peer) -> Result<(), AcceptError> {
-    let handshake = Handshake::read(stream, &app.handshake).await?;
+    let handshake = Handshake::read(stream, Arc::clone(&app.handshake)).await?;
     match Route::of(handshake.request().path()) {
         Some(route) if route.is_websocket() => {
             let mut plan = None;
@@ -152,7 +152,7 @@ async fn dispatch(app: &Arc<App>, stream: TcpStream, peer: Peer) -> Result<(), A
                 plan = Some(Plan::new(app, &route)?);
                 Ok(())
             };
-            let socket = handshake.accept_with(&app.handshake, decide).await?;
+            let socket = handshake.accept_with(decide).await?;
             if let Some(plan) = plan {
                 plan.run(socket).await;
             }
@@ -161,8 +161,8 @@ async fn dispatch(app: &Arc<App>, stream: TcpStream, peer: Peer) -> Result<(), A
             return Err(handshake.refuse(Refusal::not_found()).await);
         }
         _ => {
-            let (request, transport, read_ahead) = handshake.into_parts();
-            let stream = Replay::new(request.as_bytes().clone(), read_ahead, transport);
+            let parts = handshake.into_parts();
+            let stream = Replay::new(parts.request.as_bytes().clone(), parts.read_ahead, parts.transport);
             http::serve(Arc::clone(app), stream, peer).await;
         }
     }

@@ -6,8 +6,10 @@
 
 use crate::error::TimeoutKind;
 use crate::flusher;
+#[cfg(feature = "server")]
+use crate::server::Permit;
 use crate::transport::{Attempt, WriteHalf};
-use crate::{Config, Error};
+use crate::{CloseCode, CloseFrame, Config, Error};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -44,6 +46,9 @@ pub(crate) struct Writer {
     waiting: VecDeque<Waker>,
     /// The receiving side, to be told of a failure.
     receiver: Option<Waker>,
+    /// Counts the connection with its server while the transport is held.
+    #[cfg(feature = "server")]
+    permit: Option<Permit>,
 }
 
 /// What happens when everything is written.
@@ -87,6 +92,8 @@ impl Link {
             failure: None,
             waiting: VecDeque::new(),
             receiver: None,
+            #[cfg(feature = "server")]
+            permit: None,
         };
         Arc::new(Self { writer: Mutex::new(writer), runtime: Handle::current() })
     }
@@ -176,11 +183,35 @@ impl Link {
 
     fn end_with(self: &Arc<Self>, ending: Ending) {
         let mut writer = self.lock();
-        if writer.ending == Ending::None || ending == Ending::Close {
-            writer.ending = ending;
+        match (writer.ending, ending) {
+            (Ending::None, _) | (Ending::HalfClose, Ending::Close) => writer.ending = ending,
+            (Ending::Done, Ending::Close) => writer.release(),
+            _ => {}
         }
         self.flush_locked(&mut writer);
         writer.wake_waiting();
+    }
+
+    /// The receiving side is gone: ends the sending side behind what is queued, and gives the transport up.
+    pub(crate) fn abandon(self: &Arc<Self>) {
+        if std::thread::panicking() {
+            let mut writer = self.lock();
+            if writer.is_open() {
+                writer.encoder.close(Some(&CloseFrame::new(CloseCode::INTERNAL, "")));
+            }
+            #[cfg(feature = "server")]
+            if let Some(permit) = &writer.permit {
+                permit.note_panic();
+            }
+        }
+        self.close();
+    }
+
+    /// Counts the connection with its server until the transport is given up.
+    #[cfg(feature = "server")]
+    pub(crate) fn set_permit(self: &Arc<Self>, mut permit: Permit) {
+        permit.begin_websocket(self);
+        self.lock().permit = Some(permit);
     }
 
     /// Drops the transport and what waits for it.
@@ -281,7 +312,7 @@ impl Writer {
             Ending::HalfClose => drop(ready!(self.io.poll_shutdown(attempt))),
             Ending::Close => {
                 drop(ready!(self.io.poll_farewell(attempt)));
-                self.io.give_up();
+                self.release();
             }
         }
         self.ending = Ending::Done;
@@ -308,9 +339,18 @@ impl Writer {
     fn fail(&mut self, failure: Failure) {
         self.failure.get_or_insert(failure);
         self.encoder.outbox_mut().clear();
-        self.io.give_up();
+        self.release();
         self.wake_waiting();
         self.wake_receiver();
+    }
+
+    /// Gives the transport up.
+    fn release(&mut self) {
+        self.io.give_up();
+        #[cfg(feature = "server")]
+        {
+            self.permit = None;
+        }
     }
 
     /// Whether the outgoing direction has ended.

@@ -417,10 +417,11 @@ fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
 
 impl Drop for Reader {
     /// Takes the connection down: what is queued is still written, then the transport ends without a Close frame.
+    /// Where a panic is the reason the peer is told so, with 1011.
     fn drop(&mut self) {
         if self.phase != Phase::Closed {
             self.give_back_input();
-            self.link.close();
+            self.link.abandon();
         }
     }
 }
