@@ -31,7 +31,10 @@ fn what_is_wrong_is_told_with_file_line_key_and_why() {
     refused("max_rooms = 5.5", &["vaiven.toml:1: max_rooms: must be a whole number from 1 on"]);
     refused("listen = 8080", &["vaiven.toml:1: listen: must be a text in quotes"]);
     refused("compression = 1", &["vaiven.toml:1: compression: must be true or false"]);
-    refused("origins = \"https://a.example\"", &["vaiven.toml:1: origins: must be a list of texts, as [\"a\", \"b\"]"]);
+    refused(
+        "origins = \"https://a.example\"",
+        &["vaiven.toml:1: origins: must be a list of texts, as [\"a\", \"b\"]"],
+    );
     refused("origins = [1]", &["vaiven.toml:1: origins: must be a list of texts, as [\"a\", \"b\"]"]);
     refused("log_format = \"xml\"", &["vaiven.toml:1: log_format: must be \"human\" or \"json\""]);
     refused(
@@ -84,7 +87,8 @@ fn every_setting_takes_the_value_that_it_shows() {
 #[test]
 fn a_flag_counts_before_a_variable_that_before_the_file_and_that_before_the_profile() {
     let file = std::env::temp_dir().join(format!("vaiven-settings-{}.toml", std::process::id()));
-    std::fs::write(&file, "profile = \"autobahn\"\nmax_rooms = 1\nmessage_rate = 1\noutbox_bytes = 1\n").unwrap();
+    std::fs::write(&file, "profile = \"autobahn\"\nmax_rooms = 1\nmessage_rate = 1\noutbox_bytes = 1\n")
+        .unwrap();
     let variables = HashMap::from([("VAIVEN_MAX_ROOMS", "2"), ("VAIVEN_MESSAGE_RATE", "2")]);
     let flags = HashMap::from([("max-rooms", "3")]);
     let settings = load(
@@ -128,7 +132,10 @@ fn values_outside_of_a_file_are_plain_text() {
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let problems = load(Some(Path::new("/nowhere/vaiven.toml")), |_| None, |_| None).unwrap_err();
-    assert!(problems[0].starts_with("/nowhere/vaiven.toml: the configuration file cannot be read"), "{problems:?}");
+    assert!(
+        problems[0].starts_with("/nowhere/vaiven.toml: the configuration file cannot be read"),
+        "{problems:?}"
+    );
 }
 
 #[test]
@@ -138,5 +145,8 @@ fn the_documentation_of_the_settings_is_the_table() {
         std::fs::write(&path, documentation()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == documentation(), "docs/configuration.md is out of date: run this test with WRITE_DOCS=1");
+    assert!(
+        written == documentation(),
+        "docs/configuration.md is out of date: run this test with WRITE_DOCS=1"
+    );
 }
