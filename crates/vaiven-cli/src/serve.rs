@@ -1,61 +1,188 @@
-//! `vaiven serve`: runs the server until a signal.
+//! `vaiven serve`: settings to a running server, and signals to its end.
 
-use clap::{Arg, ArgMatches, Command};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tracing_subscriber::filter::LevelFilter;
+use vaiven::CloseCode;
+use vaiven_server::settings::{self, Kind, LogFormat, LogLevel, SETTINGS, Setting};
 use vaiven_server::{Server, Settings};
 
-/// EX_OSERR of sysexits.h: the system does not let it start.
+/// EX_OSERR of sysexits.h: the system refuses, as when a port is in use.
 const EXIT_OS: u8 = 71;
+/// EX_CONFIG: the configuration is wrong.
+const EXIT_CONFIG: u8 = 78;
+
+const AFTER_HELP: &str = "\
+Each option is also an environment variable (--max-rooms: VAIVEN_MAX_ROOMS) and a key of the configuration file \
+(max_rooms). An option counts before a variable, and that before the file.
+
+Exit codes: 0 stopped by a signal, 1 stopped by force, 2 wrong usage, 71 the system refused, 78 wrong configuration.";
 
 /// The subcommand.
 pub(crate) fn command() -> Command {
+    let config = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("Configuration file, in TOML");
+    let check = Arg::new("check-config")
+        .long("check-config")
+        .action(ArgAction::SetTrue)
+        .help("Say what is wrong with the configuration, and end");
     Command::new("serve")
-        .about("Run the server: the chat page, rooms, an echo, health and metrics on one port")
-        .arg(Arg::new("listen").long("listen").value_name("ADDRESS"))
-        .arg(Arg::new("profile").long("profile").value_name("NAME"))
+        .about("Run the server: chat page, rooms, echo, health and metrics on one port")
+        .after_help(AFTER_HELP)
+        .args([config, check])
+        .args(SETTINGS.iter().map(arg))
 }
 
-/// Runs the server.
-pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
-    let mut settings = match matches.get_one::<String>("profile").map(String::as_str) {
-        Some("autobahn") => Settings::autobahn(),
-        _ => Settings::default(),
-    };
-    if let Some(listen) = matches.get_one::<String>("listen") {
-        settings.listen = listen.parse().expect("address");
+fn arg(setting: &Setting) -> Arg {
+    let shown = setting.show(&Settings::default()).replace('"', "");
+    let default = if matches!(&*shown, "" | "[]") { String::new() } else { format!(" [default: {shown}]") };
+    let arg = Arg::new(setting.key)
+        .long(setting.flag())
+        .value_name(setting.placeholder)
+        .help(format!("{}{default}", setting.help));
+    match setting.kind {
+        Kind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)),
+        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        Kind::Whole | Kind::Seconds => arg.allow_negative_numbers(true),
+        Kind::Text | Kind::List => arg,
     }
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut runtime = if cores == 1 {
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        tokio::runtime::Builder::new_multi_thread()
-    };
-    let runtime = match runtime.enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("vaiven: cannot start: {error}");
-            return ExitCode::from(EXIT_OS);
+}
+
+/// Runs the server until a signal.
+pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
+    let settings = match load(matches) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("vaiven: {problem}");
+            }
+            return ExitCode::from(EXIT_CONFIG);
         }
     };
-    runtime.block_on(async {
-        let server = match Server::bind(settings).await {
-            Ok(server) => server,
-            Err(error) => {
-                eprintln!("vaiven: {error}");
-                return ExitCode::from(EXIT_OS);
-            }
-        };
-        println!("open {}", server.url());
-        let mut term = signal(SignalKind::terminate()).expect("signals");
-        let stop = async {
-            tokio::select! {
-                _ = term.recv() => 1012.into(),
-                _ = tokio::signal::ctrl_c() => 1001.into(),
-            }
-        };
-        server.run(stop).await;
-        ExitCode::SUCCESS
+    if matches.get_flag("check-config") {
+        say("vaiven: the configuration is right");
+        return ExitCode::SUCCESS;
+    }
+    log(&settings);
+    let served = runtime().map_err(|error| format!("cannot start: {error}")).and_then(|runtime| {
+        let outcome = runtime.block_on(serve(settings));
+        // Connections that did not close in time are not waited for.
+        runtime.shutdown_background();
+        outcome
+    });
+    served.unwrap_or_else(|error| {
+        eprintln!("vaiven: {error}");
+        ExitCode::from(EXIT_OS)
     })
+}
+
+fn load(matches: &ArgMatches) -> Result<Settings, Vec<String>> {
+    // A variable that is set to nothing is as good as not set, since many tools cannot unset one.
+    let variable = |name: &str| {
+        let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
+        Some(value.to_string_lossy().into_owned())
+    };
+    let flag = |flag: &str| matches.get_one::<String>(&flag.replace('-', "_")).cloned();
+    let file = matches.get_one::<PathBuf>("config").cloned();
+    let file = file.or_else(|| variable("VAIVEN_CONFIG").map(PathBuf::from));
+    settings::load(file.as_deref(), variable, flag)
+}
+
+/// One thread for each core; on a single core none besides this one.
+fn runtime() -> std::io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = if cores == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.enable_all().build()
+}
+
+fn log(settings: &Settings) {
+    let level = match settings.log_level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let colours =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level);
+    match settings.log_format {
+        LogFormat::Human => builder.with_ansi(colours).with_target(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}
+
+async fn serve(settings: Settings) -> Result<ExitCode, String> {
+    let mut signals = Signals::new().map_err(|error| format!("cannot hear signals: {error}"))?;
+    let server = Server::bind(settings).await.map_err(|error| error.to_string())?;
+    say(&banner(&server));
+    let (told, stop) = oneshot::channel();
+    let forced = async {
+        // The server is there for as long as this is.
+        let _ = told.send(signals.next().await);
+        say("Closing all connections. Once more to stop at once.");
+        signals.next().await;
+    };
+    tokio::select! {
+        drained = server.run(async { stop.await.unwrap_or(CloseCode::GOING_AWAY) }) => {
+            if drained.dropped > 0 {
+                tracing::warn!(dropped = drained.dropped, "connections that did not close in time were dropped");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        () = forced => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// The signals that end the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let [terminate, interrupt] = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// The close code that the next signal stands for: a service manager starts the server anew, a person stops it.
+    async fn next(&mut self) -> CloseCode {
+        tokio::select! {
+            _ = self.terminate.recv() => CloseCode::RESTART,
+            _ = self.interrupt.recv() => CloseCode::GOING_AWAY,
+        }
+    }
+}
+
+/// What to open, and how to stop.
+fn banner(server: &Server) -> String {
+    let page = server.url();
+    let socket = page.replacen("http", "ws", 1);
+    format!(
+        "Vaivén is running. Open this page in two windows, and talk:
+
+    {page}
+
+Or open its console (F12) and join the room with one line:
+
+    const socket = new WebSocket('{socket}c/sala')
+
+Stop with Ctrl+C.
+"
+    )
+}
+
+/// Prints a line. A closed terminal is no reason to end.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -65,6 +65,12 @@ fn answer(app: &Arc<App>, request: Request<Incoming>, peer: Peer) -> Answer {
 
 /// The answer to a request that is no upgrade.
 fn plain(app: &App, request: &Request<Incoming>, route: Option<&Route>, peer: Peer) -> Answer {
+    // RFC 9112 section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request
+    // message that lacks a Host header field and to any request message that contains more than one".
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return text(StatusCode::BAD_REQUEST, "The request must have one Host header.\n");
+    }
     let Some(route) = route else {
         return text(StatusCode::NOT_FOUND, "Nothing is served at this path. The chat page is at /\n");
     };

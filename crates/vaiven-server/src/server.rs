@@ -134,39 +134,42 @@ async fn pause(error: &io::Error) {
     }
 }
 
-async fn serve(app: Arc<App>, stream: TcpStream, peer: Peer) {
-    let Err(error) = dispatch(&app, stream, peer).await else { return };
-    if let AcceptError::Refused(refusal) = error {
-        app.metrics.refused(refusal.status(), refusal.code());
-        log_refusal(&refusal, peer, "");
-    }
-}
-
 /// Reads the first request: a WebSocket is accepted here, everything else is hyper's.
-async fn dispatch(app: &Arc<App>, stream: TcpStream, peer: Peer) -> Result<(), AcceptError> {
-    let handshake = Handshake::read(stream, Arc::clone(&app.handshake)).await?;
+async fn serve(app: Arc<App>, stream: TcpStream, peer: Peer) {
+    let handshake = match Handshake::read(stream, Arc::clone(&app.handshake)).await {
+        Ok(handshake) => handshake,
+        Err(error) => return ended(&app, &error, peer, "none"),
+    };
     match Route::of(handshake.request().path()) {
         Some(route) if route.is_websocket() => {
             let mut plan = None;
             let decide = |_: &Upgrade<'_>, _: &mut Acceptance<'_>| {
-                plan = Some(Plan::new(app, &route)?);
+                plan = Some(Plan::new(&app, &route)?);
                 Ok(())
             };
-            let socket = handshake.accept_with(decide).await?;
-            if let Some(plan) = plan {
-                plan.run(socket).await;
+            match handshake.accept_with(decide).await {
+                Ok(socket) => plan.expect("it was made before the answer").run(socket).await,
+                Err(error) => ended(&app, &error, peer, route.pattern()),
             }
         }
         None if handshake.request().wants_websocket() => {
-            return Err(handshake.refuse(Refusal::not_found()).await);
+            let error = handshake.refuse(Refusal::not_found()).await;
+            ended(&app, &error, peer, "none");
         }
         _ => {
             let parts = handshake.into_parts();
             let stream = Replay::new(parts.request.as_bytes().clone(), parts.read_ahead, parts.transport);
-            http::serve(Arc::clone(app), stream, peer).await;
+            http::serve(app, stream, peer).await;
         }
     }
-    Ok(())
+}
+
+/// Counts and logs a handshake of which nothing came.
+fn ended(app: &App, error: &AcceptError, peer: Peer, route: &str) {
+    if let AcceptError::Refused(refusal) = error {
+        app.metrics.refused(refusal.status(), refusal.code());
+        log_refusal(refusal, peer, route);
+    }
 }
 
 /// One line for whoever runs the server. A refused origin is what people search for.

@@ -1,50 +1,63 @@
-//! What can be set.
+//! What can be set, and the defaults with their reasons.
+//!
+//! [`SETTINGS`] is the one table from which the keys of the file, the flags, the environment variables and
+//! `docs/configuration.md` come; [`load`] reads them from where they were set.
+
+mod load;
+mod problem;
+mod table;
+mod value;
+
+pub use load::{FileError, Given, documentation, load};
+pub use problem::{Problem, Source};
+pub use table::{SETTINGS, Setting};
+pub use value::{Kind, Value};
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use vaiven::server::{Origin, OriginPolicy, ServerConfig};
 use vaiven::{DeflateConfig, KeepaliveConfig, Limits};
 
-/// Settings of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Settings of a server. What each means, and why its default is what it is, stands in [`SETTINGS`].
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the table describes them")]
 #[non_exhaustive]
 pub struct Settings {
-    /// Where to listen. 127.0.0.1:8080: a server that was merely tried out is not open to the network.
     pub listen: SocketAddr,
-    /// Pages that may connect besides those of the same origin. None.
+    pub profile: Profile,
     pub origins: Origins,
-    /// Who may read `/metrics`. This machine.
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
     pub metrics_from: MetricsFrom,
-    /// The longest message. 64 KiB.
-    pub max_message_bytes: usize,
-    /// The most frames of one message. 1,024.
-    pub max_fragments: u32,
-    /// The most frames in 10 s that bring no message further. 100.
-    pub max_idle_frames: u32,
-    /// Messages that a client may send in a second. 100.
-    pub message_rate: u32,
-    /// Messages that a client may send at once. 200.
-    pub message_burst: u32,
-    /// Bytes that may wait for a client. 1 MiB.
-    pub outbox_bytes: usize,
-    /// How long a client may take nothing of what waits for it. 10 s.
-    pub write_timeout: Duration,
-    /// How long the opening handshake may take. 10 s.
-    pub handshake_timeout: Duration,
-    /// How long the closing handshake may take. 5 s.
-    pub close_timeout: Duration,
-    /// Silence after which a ping is sent. 25 s.
-    pub ping_interval: Duration,
-    /// Silence after a ping that ends the connection. 10 s.
-    pub ping_timeout: Duration,
-    /// How long closing all connections may take. 30 s.
-    pub drain_timeout: Duration,
-    /// The most rooms. 10,000.
-    pub max_rooms: usize,
-    /// The most members of a room. 10,000.
-    pub max_room_members: usize,
-    /// Whether permessage-deflate is agreed to. No.
+    pub log_format: LogFormat,
+    pub log_level: LogLevel,
     pub compression: bool,
+    pub max_message_bytes: usize,
+    pub max_fragments: u32,
+    pub max_idle_frames: u32,
+    pub message_rate: u32,
+    pub message_burst: u32,
+    pub outbox_bytes: usize,
+    pub max_rooms: usize,
+    pub max_room_members: usize,
+    pub write_timeout: Duration,
+    pub handshake_timeout: Duration,
+    pub close_timeout: Duration,
+    pub ping_interval: Duration,
+    pub ping_timeout: Duration,
+    pub drain_timeout: Duration,
+}
+
+/// A named set of limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// For strangers on the internet.
+    #[default]
+    Standard,
+    /// For the Autobahn|Testsuite and for benchmarks: long messages in many fragments, as fast as they come,
+    /// compressed where the client offers it.
+    Autobahn,
 }
 
 /// Which pages may connect.
@@ -65,6 +78,26 @@ pub enum MetricsFrom {
     Anywhere,
 }
 
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// From which weight on something is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
 impl MetricsFrom {
     pub(crate) fn admits(self, address: IpAddr, is_forwarded: bool) -> bool {
         self == Self::Anywhere || (address.to_canonical().is_loopback() && !is_forwarded)
@@ -73,43 +106,51 @@ impl MetricsFrom {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
+        Self::of(Profile::Standard)
+    }
+}
+
+impl Settings {
+    /// The settings of a profile.
+    pub fn of(profile: Profile) -> Self {
+        let standard = Self {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            profile,
             origins: Origins::SameAnd(Vec::new()),
+            tls_cert: None,
+            tls_key: None,
             metrics_from: MetricsFrom::Loopback,
+            log_format: LogFormat::Human,
+            log_level: LogLevel::Info,
+            compression: false,
             max_message_bytes: 64 << 10,
             max_fragments: 1024,
             max_idle_frames: 100,
             message_rate: 100,
             message_burst: 200,
             outbox_bytes: 1 << 20,
+            max_rooms: 10_000,
+            max_room_members: 10_000,
             write_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(30),
-            max_rooms: 10_000,
-            max_room_members: 10_000,
-            compression: false,
-        }
-    }
-}
-
-impl Settings {
-    /// The relaxed limits of the Autobahn|Testsuite, and of benchmarks: long messages in many fragments, as fast as
-    /// they come, compressed where the client offers it.
-    pub fn autobahn() -> Self {
+        };
         let limits = Limits::autobahn();
-        Self {
-            max_message_bytes: limits.max_message_bytes,
-            max_fragments: limits.max_fragments,
-            max_idle_frames: limits.max_idle_frames,
-            message_rate: 1_000_000_000,
-            message_burst: 1_000_000_000,
-            outbox_bytes: 16 << 20,
-            compression: true,
-            ..Self::default()
+        match profile {
+            Profile::Standard => standard,
+            Profile::Autobahn => Self {
+                compression: true,
+                max_message_bytes: limits.max_message_bytes,
+                max_fragments: limits.max_fragments,
+                max_idle_frames: limits.max_idle_frames,
+                message_rate: 1_000_000_000,
+                message_burst: 1_000_000_000,
+                outbox_bytes: 16 << 20,
+                ..standard
+            },
         }
     }
 
