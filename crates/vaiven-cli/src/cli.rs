@@ -1,7 +1,8 @@
 //! The command line: help, man page and completions come from here.
 
-use crate::serve;
+use crate::{completions, connect, man, serve};
 use clap::{Command, crate_version};
+use std::process::ExitCode;
 
 const AFTER_HELP: &str = "Without a command vaiven serves, and takes the options of `vaiven serve`.";
 
@@ -16,6 +17,27 @@ pub(crate) fn command() -> Command {
         .args(serve.get_arguments().cloned().map(|arg| arg.hide(true)))
         .args_conflicts_with_subcommands(true)
         .subcommand(serve)
+        .subcommand(connect::command())
+        .subcommand(man::command())
+        .subcommand(completions::command())
+}
+
+/// Prints what was asked for, or what is wrong with the command line: then the exit code is 1, since 2 and more say
+/// what became of a connection.
+pub(crate) fn explain(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told where this cannot be written.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        command().debug_assert();
+    }
 }
 
 #[cfg(test)]

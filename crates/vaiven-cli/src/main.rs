@@ -2,13 +2,23 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod completions;
+mod connect;
+mod duration;
+mod man;
 mod serve;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let matches = cli::command().get_matches();
+    let matches = match cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return cli::explain(&error),
+    };
     match matches.subcommand() {
+        Some(("connect", matches)) => connect::run(matches),
+        Some(("man", matches)) => man::run(matches),
+        Some(("completions", matches)) => completions::run(matches),
         Some(("serve", matches)) => serve::run(matches),
         _ => serve::run(&matches),
     }

@@ -151,7 +151,9 @@ impl Reader {
             };
             let mut writer = self.link.lock();
             writer.encoder.respond(&incoming);
-            if self.input.is_empty() {
+            // A ping is answered before the next is looked at: where the socket takes it, each gets its pong; where
+            // it does not, only the latest waits.
+            if self.input.is_empty() || matches!(incoming, Incoming::Ping(_)) {
                 self.link.flush_locked(&mut writer);
             } else {
                 self.link.schedule_locked(&mut writer);
