@@ -39,21 +39,3 @@ mod tests {
         command().debug_assert();
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_definition_is_consistent() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn the_command_may_be_left_out() {
-        let matches =
-            command().try_get_matches_from(["vaiven", "--listen", "[::1]:1"]).expect("it is accepted");
-        assert_eq!(matches.get_one::<String>("listen").map(String::as_str), Some("[::1]:1"));
-        assert!(command().try_get_matches_from(["vaiven", "--listen", "[::1]:1", "serve"]).is_err());
-    }
-}
