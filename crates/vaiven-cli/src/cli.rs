@@ -38,4 +38,12 @@ mod tests {
     fn the_command_line_contradicts_itself_nowhere() {
         command().debug_assert();
     }
+
+    #[test]
+    fn the_command_may_be_left_out() {
+        let matches =
+            command().try_get_matches_from(["vaiven", "--listen", "[::1]:1"]).expect("it is accepted");
+        assert_eq!(matches.get_one::<String>("listen").map(String::as_str), Some("[::1]:1"));
+        assert!(command().try_get_matches_from(["vaiven", "--listen", "[::1]:1", "serve"]).is_err());
+    }
 }
