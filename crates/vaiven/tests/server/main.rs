@@ -1,0 +1,10 @@
+//! The server over real sockets: limits, refusals, panics, drain, TLS.
+
+#![cfg(feature = "server")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod drain;
+mod limits;
+mod raw;
+#[cfg(feature = "tls")]
+mod tls;
