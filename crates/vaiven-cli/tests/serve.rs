@@ -63,10 +63,13 @@ impl Running {
         }
     }
 
-    fn log(&mut self) -> String {
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        log
+    /// The lines of the log that name something, once there is one, until the end of the server.
+    fn log_about(&mut self, what: &str) -> Vec<String> {
+        let mut lines = BufReader::new(self.child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut about: Vec<_> = lines.by_ref().find(|line| line.contains(what)).into_iter().collect();
+        self.signal("TERM");
+        about.extend(lines.filter(|line| line.contains(what)));
+        about
     }
 
     /// A WebSocket, or the answer that refuses it.
@@ -155,11 +158,8 @@ fn a_refused_origin_is_one_line_of_the_log_that_says_how_to_allow_it() {
         let refused = server.connect("Origin: https://other.example\r\n").unwrap_err();
         assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
         assert!(refused.contains("origins = [\"https://other.example\"]"), "{refused}");
-        server.signal("TERM");
-        server.wait();
-        let log = server.log();
-        let lines: Vec<_> = log.lines().filter(|line| line.contains("https://other.example")).collect();
-        let [line] = lines[..] else { panic!("{log}") };
+        let lines = server.log_about("https://other.example");
+        let [line] = &lines[..] else { panic!("{lines:?}") };
         assert!(line.contains(&format!("origins = [{quote}https://other.example{quote}]")), "{line}");
         assert!(line.contains("WARN") && line.contains("/c/{room}"), "{line}");
     }
