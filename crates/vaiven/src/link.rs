@@ -264,6 +264,8 @@ impl Writer {
             // A peer that is gone already makes this fail, which changes nothing.
             let _ = ready!(self.io.poll_shutdown(cx));
             self.shutdown = Shutdown::Done;
+            // A sender that is kept must not keep the transport.
+            self.io = WriteHalf::Gone;
         }
         Poll::Ready(Ok(()))
     }

@@ -23,6 +23,11 @@ const COPY_MAX: usize = slab::SLAB_BYTES / vaiven_proto::MAX_SHARE;
 /// How long a peer that broke a rule may take to read that it did.
 const FAIL_TIMEOUT: Duration = Duration::from_millis(900);
 
+/// Reads of what is to be discarded before other tasks get a turn.
+const READS_PER_POLL: usize = 16;
+/// Reads that are still looked at when the close timeout is over: what arrived in time may be behind others.
+const LATE_READS: u8 = 64;
+
 /// What a peer sent, control frames included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -62,6 +67,8 @@ pub struct Receiver {
     phase: Phase,
     /// When the closing handshake must be over.
     close_deadline: Option<Instant>,
+    /// Reads behind the deadline, from a peer that never stops sending.
+    late_reads: u8,
     close_frame: Option<CloseFrame>,
     timer: Option<Pin<Box<Sleep>>>,
     /// The last large message did not fit into a slab: the next read takes little, so that the rest can go straight
@@ -90,6 +97,7 @@ impl Receiver {
             close_timeout: config.close_timeout,
             phase: Phase::Open,
             close_deadline: None,
+            late_reads: 0,
             close_frame: None,
             timer: None,
             expects_large: false,
@@ -235,6 +243,14 @@ impl Receiver {
                 self.end();
                 Poll::Ready(Err(Error::Disconnected))
             }
+            Poll::Ready(Ok(_)) if self.is_overdue() => {
+                self.late_reads += 1;
+                if self.late_reads < LATE_READS {
+                    return Poll::Ready(Ok(()));
+                }
+                self.end();
+                Poll::Ready(Err(Error::Timeout(TimeoutKind::Close)))
+            }
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => {
                 self.end();
@@ -299,32 +315,41 @@ impl Receiver {
     fn poll_timeouts(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let Some(deadline) = self.next_deadline() else { return Poll::Pending };
         ready!(self.poll_timer(cx, deadline));
-        let now = Instant::now();
-        if self.close_deadline.is_some_and(|deadline| now >= deadline) {
+        if self.is_overdue() {
             self.end();
             return Poll::Ready(Err(Error::Timeout(TimeoutKind::Close)));
         }
+        let now = Instant::now();
         if let Err(violation) = self.decoder.handle_timeout(now.into_std()) {
             self.fail(violation);
             return Poll::Ready(Ok(()));
         }
-        match self.keepalive.as_mut().map(|keepalive| keepalive.handle_timeout(now.into_std())) {
-            Some(KeepaliveAction::Ping(payload)) => {
-                let mut writer = self.link.lock();
+        let Some(keepalive) = &mut self.keepalive else { return Poll::Ready(Ok(())) };
+        let mut writer = self.link.lock();
+        if writer.buffered() > 0 {
+            // A ping would come behind what waits, so the peer cannot answer; the write timeout watches over it.
+            keepalive.heard(now.into_std());
+        }
+        match keepalive.handle_timeout(now.into_std()) {
+            KeepaliveAction::Ping(payload) => {
                 // An idle connection keeps nothing for speed alone.
                 writer.encoder.release_idle();
-                if writer.buffered() == 0 {
-                    let _ = writer.encoder.ping(&payload);
-                    self.link.flush_locked(&mut writer);
-                }
+                let _ = writer.encoder.ping(&payload);
+                self.link.flush_locked(&mut writer);
             }
-            Some(KeepaliveAction::Dead) => {
+            KeepaliveAction::Dead => {
+                drop(writer);
                 self.end();
                 return Poll::Ready(Err(Error::Timeout(TimeoutKind::Keepalive)));
             }
-            Some(KeepaliveAction::Wait) | None => {}
+            KeepaliveAction::Wait => {}
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether the closing handshake should be over.
+    fn is_overdue(&self) -> bool {
+        self.close_deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -352,7 +377,10 @@ impl Receiver {
 
     /// Writes what is left, then waits until the peer has ended its direction too; what it sends is discarded.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
+        if self.is_overdue() {
+            return Poll::Ready(());
+        }
+        for _ in 0..READS_PER_POLL {
             let done = {
                 let mut writer = self.link.lock();
                 writer.watch(cx);
@@ -379,6 +407,9 @@ impl Receiver {
                 }
             }
         }
+        // A peer that sends faster than this reads must not keep the thread.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Ends the connection and gives back everything.
