@@ -230,7 +230,7 @@ impl Side {
         }
         let part = u32::from(self.script.byte());
         let wait = self.hesitation_time * part / 256;
-        if mood % 2 == 0 || wait.is_zero() {
+        if mood.is_multiple_of(2) || wait.is_zero() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

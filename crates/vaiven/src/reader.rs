@@ -22,6 +22,11 @@ use vaiven_proto::{Decoder, Incoming, Input, Keepalive, KeepaliveAction};
 const COPY_MAX: usize = 32 << 10;
 /// How long a peer that broke a rule may take to read that it did.
 const FAIL_TIMEOUT: Duration = Duration::from_millis(900);
+/// Reads in a row, from a peer that never stops sending, before what was queued is written, and, where what is read
+/// is discarded, before other tasks get a turn.
+const READS_PER_POLL: u8 = 16;
+/// Reads that are still looked at when the close timeout is over: what arrived in time may be behind others.
+const LATE_READS: u8 = 64;
 
 /// Where the connection stands on its way to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,10 @@ pub(crate) struct Reader {
     phase: Phase,
     /// When the closing handshake must be over.
     close_deadline: Option<Instant>,
+    /// Reads since what was queued was last written.
+    unsettled_reads: u8,
+    /// Reads behind the deadline, from a peer that never stops sending.
+    late_reads: u8,
     close_frame: Option<CloseFrame>,
     timer: Option<Pin<Box<Sleep>>>,
     /// Whom the timer wakes: polled again by the same task, it need not be registered again.
@@ -80,6 +89,8 @@ impl Reader {
             close_timeout: config.close_timeout,
             phase: Phase::Open,
             close_deadline: None,
+            unsettled_reads: 0,
+            late_reads: 0,
             close_frame: None,
             timer: None,
             timer_waker: None,
@@ -200,6 +211,12 @@ impl Reader {
     /// is written.
     fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.give_back_input();
+        if self.unsettled_reads >= READS_PER_POLL
+            && let Some(error) = self.settle(cx)
+        {
+            self.end();
+            return Poll::Ready(Err(error));
+        }
         match self.poll_read(cx) {
             Poll::Ready(Ok(0)) => {
                 self.end();
@@ -207,6 +224,14 @@ impl Reader {
             }
             Poll::Ready(Ok(_)) => {
                 self.has_news = true;
+                self.unsettled_reads += 1;
+                if self.is_overdue() {
+                    self.late_reads += 1;
+                    if self.late_reads == LATE_READS {
+                        self.end();
+                        return Poll::Ready(Err(Error::Timeout(TimeoutKind::Close)));
+                    }
+                }
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => {
@@ -229,6 +254,7 @@ impl Reader {
     /// Writes what was queued and looks at how the sending side fares.
     #[inline]
     fn settle(&mut self, cx: &mut Context<'_>) -> Option<Error> {
+        self.unsettled_reads = 0;
         let mut writer = self.link.lock();
         self.link.flush_locked(&mut writer);
         if writer.encoder.is_closing() && self.close_deadline.is_none() {
@@ -294,33 +320,44 @@ impl Reader {
     fn poll_timeouts(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let Some(deadline) = self.next_deadline() else { return Poll::Pending };
         ready!(self.poll_timer(cx, deadline));
-        let now = Instant::now();
-        if self.close_deadline.is_some_and(|deadline| now >= deadline) {
+        if self.is_overdue() {
             self.end();
             return Poll::Ready(Err(Error::Timeout(TimeoutKind::Close)));
         }
+        let now = Instant::now();
         if let Err(violation) = self.decoder.handle_timeout(now.into_std()) {
             self.fail(violation);
             return Poll::Ready(Ok(()));
         }
-        match self.keepalive.as_mut().map(|keepalive| keepalive.handle_timeout(now.into_std())) {
-            Some(KeepaliveAction::Ping(payload)) => {
-                let mut writer = self.link.lock();
+        let Some(keepalive) = &mut self.keepalive else { return Poll::Ready(Ok(())) };
+        let mut writer = self.link.lock();
+        if writer.buffered() > 0 {
+            // A ping would come behind what waits, so the peer cannot answer; the write timeout watches over it.
+            keepalive.heard(now.into_std());
+        }
+        match keepalive.handle_timeout(now.into_std()) {
+            KeepaliveAction::Ping(payload) => {
                 // An idle connection keeps nothing for speed alone.
                 writer.encoder.release_idle();
                 slab::release_idle();
-                if writer.buffered() == 0 {
-                    let _ = writer.encoder.ping(&payload);
-                    self.link.flush_locked(&mut writer);
-                }
+                // A connection that is closing sends no ping: the close timeout watches over it.
+                let _ = writer.encoder.ping(&payload);
+                self.link.flush_locked(&mut writer);
             }
-            Some(KeepaliveAction::Dead) => {
+            KeepaliveAction::Dead => {
+                drop(writer);
                 self.end();
                 return Poll::Ready(Err(Error::Timeout(TimeoutKind::Keepalive)));
             }
-            Some(KeepaliveAction::Wait) | None => {}
+            KeepaliveAction::Wait => {}
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether the closing handshake should be over.
+    #[inline]
+    fn is_overdue(&self) -> bool {
+        self.close_deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     #[inline]
@@ -354,7 +391,10 @@ impl Reader {
 
     /// Writes what is left, then waits until the peer has ended its direction too; what it sends is discarded.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
+        if self.is_overdue() {
+            return Poll::Ready(());
+        }
+        for _ in 0..READS_PER_POLL {
             let done = {
                 let mut writer = self.link.lock();
                 writer.watch(cx);
@@ -381,6 +421,9 @@ impl Reader {
                 }
             }
         }
+        // A peer that sends faster than this reads must not keep the thread.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Ends the connection and gives back everything.

@@ -1,0 +1,55 @@
+//! What masking costs in place: one byte at a time, as it is, and a copy of as many bytes beside it.
+//!
+//! `cargo bench -p vaiven-proto --bench mask`. Every figure is the median of eleven rounds, with the fastest and the
+//! slowest beside it; the three take turns within a round.
+#![expect(clippy::disallowed_methods, reason = "a benchmark has a clock")]
+
+use std::hint::black_box;
+use std::time::Instant;
+use vaiven_proto::mask::{apply_bytewise, apply_mask};
+
+const ROUNDS: usize = 11;
+/// Bytes that each of the three works through in a round.
+const BYTES: usize = 64 << 20;
+const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+type Work = fn(&mut [u8], &[u8]);
+
+fn main() {
+    let kinds: [(&str, Work); 3] = [
+        ("bytewise", |payload, _| apply_bytewise(payload, black_box(KEY))),
+        ("apply_mask", |payload, _| apply_mask(payload, black_box(KEY))),
+        ("memcpy", |payload, source| payload.copy_from_slice(source)),
+    ];
+    println!("bytes   work          ns each (min-max)              GB/s");
+    for len in [20, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20] {
+        let mut rounds = [const { Vec::new() }; 3];
+        // One byte off: payloads rarely begin at a round address.
+        let mut buffer = vec![0x55; len + 1];
+        let source = vec![0xaa; len];
+        for _ in 0..ROUNDS {
+            for ((_, work), rounds) in kinds.iter().zip(&mut rounds) {
+                rounds.push(nanoseconds(*work, &mut buffer[1..], &source));
+            }
+        }
+        for ((name, _), mut rounds) in kinds.iter().zip(rounds) {
+            rounds.sort_by(f64::total_cmp);
+            let (min, median, max) = (rounds[0], rounds[ROUNDS / 2], rounds[ROUNDS - 1]);
+            let spread = format!("{median:.1} ({min:.1}-{max:.1})");
+            println!("{len:<7} {name:<13} {spread:<30} {:.1}", f64_from(len) / median);
+        }
+    }
+}
+
+fn nanoseconds(work: Work, payload: &mut [u8], source: &[u8]) -> f64 {
+    let times = BYTES / payload.len() / if payload.len() < 1 << 10 { 4 } else { 1 };
+    let start = Instant::now();
+    for _ in 0..times {
+        work(black_box(payload), black_box(source));
+    }
+    start.elapsed().as_secs_f64() * 1e9 / f64_from(times)
+}
+
+fn f64_from(number: usize) -> f64 {
+    f64::from(u32::try_from(number).expect("a benchmark's numbers are small"))
+}
