@@ -47,6 +47,8 @@ struct OpenMessage {
     /// Payload so far, unmasked and validated up to `settled`; a compressed message is in `inflated` instead.
     buffer: BytesMut,
     settled: usize,
+    /// The buffer is a part of what was read, and others may hold the rest.
+    is_adopted: bool,
     inflated: Vec<u8>,
     /// Compressed bytes so far: bounds the work that a message without output can cause.
     deflated_len: usize,
@@ -167,7 +169,7 @@ impl Decoder {
         if spare < remaining.min(DIRECT_MIN) {
             // What is reserved follows what has arrived: a header alone allocates little.
             let reserve = FIRST_RESERVE.max(message.buffer.len().saturating_mul(8));
-            message.buffer.reserve(remaining.min(reserve));
+            message.reserve(remaining.min(reserve), self.limits.max_message_bytes);
         }
         let spare = message.buffer.capacity() - message.buffer.len();
         Some((&mut message.buffer).limit(spare.min(remaining)))
@@ -411,6 +413,7 @@ impl Decoder {
                 && let Some(adopted) = input.adopt(len)
             {
                 message.buffer = adopted;
+                message.is_adopted = true;
             }
         }
         self.frame = Some(OpenFrame {
@@ -526,20 +529,44 @@ impl OpenMessage {
         inflater: Option<&mut Inflater>,
         limits: &Limits,
     ) -> Result<(), Violation> {
+        let mut inflated = Ok(());
         let new = if let (true, Some(inflater)) = (self.compressed, inflater) {
             self.deflated_len += piece.len();
             let before = self.inflated.len();
-            inflater.inflate(piece, &mut self.inflated, limits.max_message_bytes)?;
+            inflated = inflater.inflate(piece, &mut self.inflated, limits.max_message_bytes);
             self.inflated.split_at(before).1
         } else {
+            self.reserve(piece.len(), limits.max_message_bytes);
             self.buffer.extend_from_slice(piece);
             self.settled = self.buffer.len();
             piece
         };
+        // Text that came before the end of the stream is judged before it, or the verdict would depend on the split.
         if self.is_text {
             self.utf8.push(new).map_err(|_| Violation::InvalidUtf8)?;
         }
-        Ok(())
+        inflated
+    }
+
+    /// Makes room for more payload: the capacity doubles as the message grows, and never exceeds the limit.
+    fn reserve(&mut self, additional: usize, max_len: usize) {
+        let (len, capacity) = (self.buffer.len(), self.buffer.capacity());
+        let needed = len + additional;
+        debug_assert!(needed <= max_len, "the frame was checked against the limit");
+        if needed <= capacity {
+            return;
+        }
+        let target = needed.max(capacity.saturating_mul(2).min(max_len));
+        let mut bytes = if std::mem::take(&mut self.is_adopted) {
+            // A copy: the rest of the allocation is not this message's to keep.
+            let mut own = Vec::with_capacity(target);
+            own.extend_from_slice(&std::mem::take(&mut self.buffer));
+            own
+        } else {
+            Vec::from(std::mem::take(&mut self.buffer))
+        };
+        bytes.reserve_exact(target - len);
+        self.buffer = Bytes::from(bytes).into();
     }
 }
 

@@ -274,6 +274,48 @@ fn compressed_messages_are_inflated_and_judged() {
 }
 
 #[test]
+fn text_that_inflates_is_judged_up_to_where_the_stream_breaks() {
+    // A stored block with a byte that is no UTF-8, and a block of the reserved type behind it.
+    let broken = frame(Role::Client, 0xc1, b"\x00\x02\x00\xfd\xffa\xff\x07");
+    let invalid = (vec![], Some(Violation::InvalidUtf8));
+    check_with(&Limits::server(), true, Role::Server, &broken, &invalid);
+    // The same byte, and more behind it than a message may have.
+    let mut limits = Limits::server();
+    limits.max_message_bytes = 3;
+    let long = frame(Role::Client, 0xc1, b"\x00\x05\x00\xfa\xffa\xffaaa\x00");
+    check_with(&limits, true, Role::Server, &long, &invalid);
+    let behind = frame(Role::Client, 0xc1, b"\x00\x05\x00\xfa\xffaaaa\xff\x00");
+    check_with(&limits, true, Role::Server, &behind, &(vec![], Some(Violation::MessageTooLarge)));
+}
+
+#[test]
+fn the_capacity_of_a_message_keeps_to_its_limit_too() {
+    for max in [1_000, 70_000, 100_000] {
+        for fragment in [1, 300, 999, 20_000, 40_001] {
+            let mut limits = Limits::server();
+            limits.max_message_bytes = max;
+            limits.max_fragments = u32::MAX;
+            let mut decoder = Decoder::new(Role::Server, limits, None, Instant::now());
+            let mut outcome = Outcome::default();
+            for (index, piece) in vec![b'a'; max].chunks(fragment).enumerate() {
+                let wire = frame(Role::Client, if index == 0 { 0x01 } else { 0x00 }, piece);
+                let (head, tail) = wire.split_at(wire.len() / 2);
+                pull(&mut decoder, &mut Input::from(head), &mut outcome);
+                if let Some(mut buffer) = decoder.payload_buffer() {
+                    buffer.put_slice(tail);
+                    pull(&mut decoder, &mut Input::default(), &mut outcome);
+                } else {
+                    pull(&mut decoder, &mut Input::from(tail), &mut outcome);
+                }
+                assert!(decoder.held_bytes() <= max, "{} of {max}", decoder.held_bytes());
+            }
+            pull(&mut decoder, &mut Input::from(&frame(Role::Client, 0x80, b"")[..]), &mut outcome);
+            assert_eq!(outcome, (vec![text(&"a".repeat(max))], None));
+        }
+    }
+}
+
+#[test]
 fn a_message_that_stops_halfway_times_out() {
     let start = Instant::now();
     let mut decoder = Decoder::new(Role::Server, Limits::server(), None, start);

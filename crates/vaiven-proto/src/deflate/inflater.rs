@@ -66,8 +66,8 @@ impl Inflater {
     ///
     /// # Errors
     /// [`Violation::MessageTooLarge`] when `out` would outgrow `max_len`, [`Violation::InvalidDeflate`] when the
-    /// piece is no DEFLATE or refers back beyond the agreed window. The connection must fail then; `out` holds an
-    /// unspecified part of the message.
+    /// piece is no DEFLATE or refers back beyond the agreed window. The connection must fail then; `out` holds the
+    /// message up to there, however it was split into pieces.
     pub fn inflate(&mut self, input: &[u8], out: &mut Vec<u8>, max_len: usize) -> Result<(), Violation> {
         let mut message = self.message.take().unwrap_or_else(Progress::new);
         let mut rest = input;
@@ -142,7 +142,7 @@ impl Progress {
         max_len: usize,
     ) -> Result<(), Violation> {
         let inflated = self.inflate(input, history, out, max_len);
-        if window == WindowBits::MAX || inflated == Err(Violation::InvalidDeflate) {
+        if window == WindowBits::MAX {
             return inflated;
         }
         if inflated.is_ok() && history.len() + out.len() <= window.bytes() {
@@ -161,7 +161,10 @@ impl Progress {
         };
         match walked {
             // What lies behind the limit does not count, so that the outcome is the same at every split.
-            Err(position) if position <= max_len => Err(Violation::InvalidDeflate),
+            Err(position) if position <= max_len => {
+                out.truncate(position);
+                Err(Violation::InvalidDeflate)
+            }
             _ => inflated,
         }
     }
@@ -187,15 +190,12 @@ impl Progress {
                 let room = max_len.saturating_sub(out.len()).saturating_add(1).min(scratch.len());
                 let space = scratch.get_mut(..room).unwrap_or_default();
                 let (read, written) = (self.decompressor.zlib.total_in(), self.decompressor.zlib.total_out());
-                let status = self
-                    .decompressor
-                    .zlib
-                    .decompress(rest, space, InflateFlush::NoFlush)
-                    .map_err(|_| Violation::InvalidDeflate)?;
+                let status = self.decompressor.zlib.decompress(rest, space, InflateFlush::NoFlush);
                 let consumed = count(self.decompressor.zlib.total_in() - read);
                 let produced = count(self.decompressor.zlib.total_out() - written);
                 rest = rest.get(consumed..).unwrap_or_default();
                 append(out, space.get(..produced).unwrap_or_default(), max_len)?;
+                let status = status.map_err(|_| Violation::InvalidDeflate)?;
                 self.between_streams = status == Status::StreamEnd;
                 let stalled = consumed == 0 && produced == 0;
                 if !self.between_streams && produced < room && (rest.is_empty() || stalled) {
@@ -221,16 +221,15 @@ impl Progress {
 
 /// Appends to the message, whose capacity doubles as it grows and never exceeds the limit.
 fn append(out: &mut Vec<u8>, bytes: &[u8], max_len: usize) -> Result<(), Violation> {
-    let needed = out.len() + bytes.len();
-    if needed > max_len {
-        return Err(Violation::MessageTooLarge);
-    }
+    let fits = bytes.len().min(max_len.saturating_sub(out.len()));
+    let (bytes, rest) = bytes.split_at(fits);
+    let needed = out.len() + fits;
     if needed > out.capacity() {
         let capacity = needed.max(out.capacity().saturating_mul(2)).min(max_len);
         out.reserve_exact(capacity - out.len());
     }
     out.extend_from_slice(bytes);
-    Ok(())
+    if rest.is_empty() { Ok(()) } else { Err(Violation::MessageTooLarge) }
 }
 
 /// A difference of zlib's counters, which is at most the length of a slice.
