@@ -25,13 +25,13 @@ pub(super) enum Line {
 
 /// What /help prints.
 pub(super) const HELP: &str = "\
-  text                    send it; //text sends a text that begins with a slash
-  /ping [TEXT]            ping the server and show how long its pong took
-  /binary FILE            send a file as one binary message
-  /hex DIGITS             send these bytes as one binary message
-  /close [CODE] [REASON]  close with this code (1000) and reason, and wait for the server's
-  /quit                   close normally and leave, as Ctrl-D and Ctrl-C do
-  /help                   this";
+text                    send it; //text sends a text that begins with a slash
+/ping [TEXT]            ping the server and show how long its pong took
+/binary FILE            send a file as one binary message
+/hex DIGITS             send these bytes as one binary message
+/close [CODE] [REASON]  close with this code (1000) and reason
+/quit                   close normally and leave, as Ctrl-D and Ctrl-C do
+/help                   this";
 
 /// The largest file that /binary sends: what clients take as one message by default.
 const MAX_FILE_BYTES: u64 = 128 << 20;

@@ -20,7 +20,7 @@ pub(super) enum Exit {
 /// The part of the help that promises the numbers.
 pub(super) const HELP: &str = "\
 Exit codes:
-  0    the connection was closed normally (1000, 1001, or without a code)
+  0    closed from here, or by the server with 1000, 1001 or no code
   1    the command line, a local file or the input is unusable
   2    no connection: the name, TCP, the proxy, or TLS and its certificate
   3    the server refused the opening handshake, or answered it wrongly
@@ -47,11 +47,11 @@ impl Exit {
         }
     }
 
-    pub(super) fn of_close(frame: Option<&CloseFrame>) -> Self {
-        match frame.map(|frame| frame.code.value()) {
-            Some(1000 | 1001 | 1005) => Self::Done,
-            Some(_) => Self::ClosedWith,
-            None => Self::Broken,
+    /// The server closed, with this frame.
+    pub(super) fn of_close(frame: &CloseFrame) -> Self {
+        match frame.code.value() {
+            1000 | 1001 | 1005 => Self::Done,
+            _ => Self::ClosedWith,
         }
     }
 }
@@ -92,8 +92,7 @@ mod tests {
             (1008, Exit::ClosedWith),
             (4000, Exit::ClosedWith),
         ] {
-            assert_eq!(Exit::of_close(Some(&CloseFrame::new(code, ""))), exit);
+            assert_eq!(Exit::of_close(&CloseFrame::new(code, "")), exit);
         }
-        assert_eq!(Exit::of_close(None), Exit::Broken);
     }
 }

@@ -109,7 +109,7 @@ async fn converse(options: &Options) -> Exit {
         verbose: options.verbose,
         started,
     };
-    let mut _restore = None;
+    let mut restore = None;
     let actions = match Source::of(options) {
         Source::Given(messages) => given(messages),
         Source::Nobody => {
@@ -119,7 +119,7 @@ async fn converse(options: &Options) -> Exit {
         Source::Pipe(split) => pipe::stdin(split),
         Source::Person => {
             output.note(&format!("connected to {}; /help lists the commands", response.target()));
-            _restore = Some(Restore::new());
+            restore = Some(Restore::new());
             match person(options) {
                 Ok((actions, terminal)) => {
                     output = terminal;
@@ -133,7 +133,14 @@ async fn converse(options: &Options) -> Exit {
         }
     };
     let output = RefCell::new(output);
-    Talk::new(plan, &output).run(socket, actions).await
+    let end = Talk::new(plan, &output).run(socket, actions).await;
+    output.into_inner().finish();
+    // The last word comes when the terminal is as it was.
+    drop(restore);
+    if let Some(why) = end.why {
+        Output::pipe(None).error(&why);
+    }
+    end.exit
 }
 
 /// Connects within the limits of time.

@@ -4,7 +4,11 @@ use super::options::BinaryFormat;
 use super::show::{self, Style};
 use rustyline::ExternalPrinter;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 use vaiven::Message;
+
+/// What the editor needs to draw its line again.
+const REDRAW: Duration = Duration::from_millis(20);
 
 /// The reader of the conversation.
 pub(super) enum Output {
@@ -65,6 +69,22 @@ impl Output {
     /// Says what went wrong.
     pub(super) fn error(&mut self, text: &str) {
         self.line(text, Style::error);
+    }
+
+    /// Whether a person types here.
+    pub(super) fn is_terminal(&self) -> bool {
+        matches!(self, Self::Terminal { .. })
+    }
+
+    /// Waits until all is on the terminal. The editor takes the next text only when the last is printed, and one can
+    /// wait on the way to it: behind two that show nothing, all before them are there. The rest of the time is for
+    /// those two.
+    pub(super) fn finish(mut self) {
+        if let Self::Terminal { printer, .. } = &mut self {
+            let nothing = || "\x1b[A\n".to_owned();
+            let _ = printer.print(nothing()).and_then(|()| printer.print(nothing()));
+            std::thread::sleep(REDRAW);
+        }
     }
 
     fn line(&mut self, text: &str, paint: impl Fn(Style, &str) -> String) {

@@ -4,13 +4,13 @@ use super::command::Action;
 use super::exit::Exit;
 use super::output::Output;
 use bytes::Bytes;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use vaiven::{CloseCode, CloseFrame, Error, Event, Message, Receiver, Sender, WebSocket};
+use vaiven::{CloseCode, CloseFrame, Event, Message, Receiver, Sender, WebSocket};
 
 /// Pings whose pong is waited for.
 const MAX_PINGS: usize = 64;
@@ -38,6 +38,24 @@ pub(super) struct Talk<'a> {
     pub(super) output: &'a RefCell<Output>,
     /// When each ping was sent; payloads of one's own may repeat.
     pings: RefCell<VecDeque<(Bytes, Instant)>>,
+    /// The Close frame is this side's word.
+    closes: Cell<bool>,
+}
+
+/// How a conversation ended, and what is to be said about it.
+pub(super) struct End {
+    pub(super) exit: Exit,
+    pub(super) why: Option<String>,
+}
+
+impl End {
+    fn told(exit: Exit) -> Self {
+        Self { exit, why: None }
+    }
+
+    fn because(exit: Exit, why: impl Into<String>) -> Self {
+        Self { exit, why: Some(why.into()) }
+    }
 }
 
 /// What the sending side has come to.
@@ -52,11 +70,11 @@ enum InputEnd {
 
 impl<'a> Talk<'a> {
     pub(super) fn new(plan: Plan, output: &'a RefCell<Output>) -> Self {
-        Self { plan, output, pings: RefCell::default() }
+        Self { plan, output, pings: RefCell::default(), closes: Cell::new(false) }
     }
 
     /// Talks until the end, and says how it ended.
-    pub(super) async fn run(self, socket: WebSocket, mut actions: mpsc::Receiver<Action>) -> Exit {
+    pub(super) async fn run(self, socket: WebSocket, mut actions: mpsc::Receiver<Action>) -> End {
         let (sender, mut receiver) = socket.split();
         let mut input = pin!(self.send(&sender, &mut actions));
         let mut interrupted = pin!(super::signal::interrupted());
@@ -66,46 +84,46 @@ impl<'a> Talk<'a> {
         let (mut input_is_over, mut received, mut failed) = (false, 0_u64, None);
         if self.plan.expect == Some(0) && self.plan.linger.is_none() {
             input_is_over = true;
-            self.close(&sender, CloseCode::NORMAL);
+            self.close(&sender, &normal());
         }
         loop {
             tokio::select! {
                 end = &mut input, if !input_is_over => {
                     input_is_over = true;
                     match (end, self.plan.expect, self.plan.linger) {
-                        (InputEnd::Over, Some(0), _) => self.close(&sender, CloseCode::NORMAL),
+                        (InputEnd::Over, Some(0), _) => self.close(&sender, &normal()),
                         (InputEnd::Over, None, Some(after)) => linger.as_mut().reset(Instant::now() + after),
                         (InputEnd::Over | InputEnd::Closing, ..) => {}
                         (InputEnd::Failed(why), ..) => {
-                            self.output.borrow_mut().error(&why);
-                            failed = Some(Exit::Usage);
-                            self.close(&sender, CloseCode::NORMAL);
+                            failed = Some(End::because(Exit::Usage, why));
+                            self.close(&sender, &normal());
                         }
                     }
                 }
                 event = receiver.recv_event() => match event {
                     Ok(Some(event)) => {
                         received += u64::from(matches!(event, Event::Message(_)));
-                        if self.show(&event).is_err() {
+                        let is_expected = self.plan.expect.is_none_or(|expect| received <= expect);
+                        if is_expected && self.show(&event).is_err() {
                             // As with any program in a pipe whose reader has left.
-                            failed = Some(failed.unwrap_or(Exit::Done));
-                            self.close(&sender, CloseCode::GOING_AWAY);
+                            failed.get_or_insert(End::told(Exit::Done));
+                            self.close(&sender, &CloseFrame::new(CloseCode::GOING_AWAY, ""));
                         }
                         if self.plan.expect == Some(received) {
-                            self.close(&sender, CloseCode::NORMAL);
+                            self.close(&sender, &normal());
                         }
                     }
                     Ok(None) => return failed.unwrap_or_else(|| self.closed(&receiver)),
-                    Err(error) => return failed.unwrap_or_else(|| self.broken(&error)),
+                    Err(error) => return failed.unwrap_or_else(|| End::because(Exit::of_error(&error), error.to_string())),
                 },
                 () = &mut linger => {
                     linger.as_mut().reset(far);
-                    self.close(&sender, CloseCode::NORMAL);
+                    self.close(&sender, &normal());
                 }
                 () = &mut timeout => return self.out_of_time(&sender, &mut receiver).await,
                 () = &mut interrupted => {
                     self.hurry(&sender, &mut receiver).await;
-                    return Exit::Interrupted;
+                    return End::told(Exit::Interrupted);
                 }
             }
         }
@@ -123,12 +141,11 @@ impl<'a> Talk<'a> {
                 }
                 Action::Ping(payload) => self.ping(sender, payload).await,
                 Action::Close(frame) => {
-                    self.tell(|| format!("> close {frame}"));
-                    sender.close(Some(&frame));
+                    self.close(sender, &frame);
                     return InputEnd::Closing;
                 }
                 Action::Quit => {
-                    self.close(sender, CloseCode::NORMAL);
+                    self.close(sender, &normal());
                     return InputEnd::Closing;
                 }
                 Action::Fail(why) => return InputEnd::Failed(why),
@@ -174,40 +191,33 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    fn close(&self, sender: &Sender, code: CloseCode) {
+    fn close(&self, sender: &Sender, frame: &CloseFrame) {
         if sender.is_open() {
-            self.tell(|| format!("> close {code}"));
-            sender.close(Some(&CloseFrame::new(code, "")));
+            self.tell(|| format!("> close {frame}"));
+            self.closes.set(true);
+            sender.close(Some(frame));
         }
     }
 
-    fn closed(&self, receiver: &Receiver) -> Exit {
-        let frame = receiver.close_frame();
+    fn closed(&self, receiver: &Receiver) -> End {
+        let Some(frame) = receiver.close_frame() else { return End::told(Exit::Broken) };
+        self.tell(|| format!("< close {frame}"));
+        if self.closes.get() {
+            return End::told(Exit::Done);
+        }
         let exit = Exit::of_close(frame);
-        match frame {
-            Some(frame) if exit == Exit::ClosedWith => {
-                self.output.borrow_mut().error(&format!("the server closed with {frame}"));
-            }
-            Some(frame) => self.tell(|| format!("< close {frame}")),
-            None => {}
-        }
-        exit
+        let is_worth_telling = exit != Exit::Done || self.output.borrow().is_terminal();
+        End { exit, why: is_worth_telling.then(|| format!("the server closed the connection: {frame}")) }
     }
 
-    fn broken(&self, error: &Error) -> Exit {
-        self.output.borrow_mut().error(&error.to_string());
-        Exit::of_error(error)
-    }
-
-    async fn out_of_time(&self, sender: &Sender, receiver: &mut Receiver) -> Exit {
-        self.output.borrow_mut().error("out of time: what was waited for did not come (see --timeout)");
+    async fn out_of_time(&self, sender: &Sender, receiver: &mut Receiver) -> End {
         self.hurry(sender, receiver).await;
-        Exit::TimedOut
+        End::because(Exit::TimedOut, "out of time: what was waited for did not come (see --timeout)")
     }
 
     /// Closes politely, as far as that is possible in no time.
     async fn hurry(&self, sender: &Sender, receiver: &mut Receiver) {
-        self.close(sender, CloseCode::GOING_AWAY);
+        self.close(sender, &CloseFrame::new(CloseCode::GOING_AWAY, ""));
         let drained = async { while let Ok(Some(_)) = receiver.recv().await {} };
         let _ = tokio::time::timeout(HURRY, drained).await;
     }
@@ -221,6 +231,10 @@ impl<'a> Talk<'a> {
             }
         }
     }
+}
+
+fn normal() -> CloseFrame {
+    CloseFrame::new(CloseCode::NORMAL, "")
 }
 
 fn describe(message: &Message) -> String {

@@ -7,11 +7,12 @@ use rustyline::history::FileHistory;
 use rustyline::{Config, Editor, ExternalPrinter};
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// Lines of the history that are kept.
 const MAX_HISTORY: usize = 1_000;
 /// Lines that were typed and are not sent yet.
-const AHEAD: usize = 16;
+const AHEAD: usize = 64;
 const PROMPT: &str = "> ";
 
 /// The editor, not started yet.
@@ -74,8 +75,13 @@ impl Terminal {
                 Err(error) => Action::Fail(format!("cannot read from the terminal: {error}")),
             };
             let is_last = matches!(action, Action::Quit | Action::Fail(_));
-            if actions.blocking_send(action).is_err() || is_last {
-                return;
+            // This thread never waits for the connection: whoever prints may be waiting for the editor.
+            match actions.try_send(action) {
+                Ok(()) if !is_last => {}
+                Err(TrySendError::Full(_)) => {
+                    println!("{}", Style::of(true).error("not sent: the server takes nothing at the moment"));
+                }
+                Ok(()) | Err(TrySendError::Closed(_)) => return,
             }
         }
     }
