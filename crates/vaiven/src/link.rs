@@ -211,7 +211,8 @@ impl Link {
     #[cfg(feature = "server")]
     pub(crate) fn set_permit(self: &Arc<Self>, mut permit: Permit) {
         permit.begin_websocket(self);
-        self.lock().permit = Some(permit);
+        let before = self.lock().permit.replace(permit);
+        assert!(before.is_none(), "a connection is counted once");
     }
 
     /// Drops the transport and what waits for it.

@@ -48,17 +48,14 @@ pub(super) enum Denial {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum IpKey {
     V4(Ipv4Addr),
-    V6([u8; 8]),
+    V6(u64),
 }
 
 impl From<IpAddr> for IpKey {
     fn from(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self::V4(ip),
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, e, f, g, h, ..] = ip.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
+            IpAddr::V6(ip) => Self::V6(u64::try_from(ip.to_bits() >> 64).expect("64 bits are left")),
         }
     }
 }
@@ -152,6 +149,11 @@ impl Admission {
         Ok(())
     }
 
+    /// Counts a connection that another server let in.
+    pub(super) fn admit_foreign(&mut self) {
+        self.connections += 1;
+    }
+
     /// Counts the client of an admitted connection.
     pub(super) fn admit_ip(&mut self, ip: IpKey, now: Instant) -> Result<(), Denial> {
         self.check_ip(ip, now)?;
@@ -222,6 +224,7 @@ mod tests {
         (Admission::new(AdmissionLimits::new(&config), now), now)
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "admission takes it so")]
     fn ip(number: u32) -> Option<IpKey> {
         Some(IpKey::V4(Ipv4Addr::from_bits(number)))
     }

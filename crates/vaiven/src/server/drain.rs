@@ -2,7 +2,7 @@
 
 use super::registry::Shared;
 use crate::sender::Sender;
-use crate::{CloseCode, CloseFrame};
+use crate::{CloseCode, CloseFrame, WebSocket};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -90,6 +90,21 @@ pub struct ServerCounts {
 }
 
 impl ServerHandle {
+    /// A handle without a listener, for connections that another server accepts: give it each with
+    /// [`track`](Self::track), and drain them when that server stops.
+    pub fn detached() -> Self {
+        Self { shared: Shared::new(Arc::default()) }
+    }
+
+    /// Counts a connection that another server accepted, wherever it is moved. Limits are that server's. Once a
+    /// drain has begun the connection is closed at once.
+    ///
+    /// # Panics
+    /// If the connection is counted already, as those of a [`Server`](super::Server) are.
+    pub fn track(&self, socket: &WebSocket) {
+        socket.set_permit(self.shared.admit_foreign());
+    }
+
     /// Where the server stands.
     pub fn counts(&self) -> ServerCounts {
         self.shared.counts()

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_last_address_that_is_no_trusted_proxys_is_the_clients() {
-        use ForwardedField::XForwardedFor as X;
+        use ForwardedField::{Forwarded as F, XForwardedFor as X};
         check(X, "", "10.0.0.1");
         check(X, "X-Forwarded-For: 192.0.2.7\r\n", "192.0.2.7");
         check(X, "X-Forwarded-For: 6.6.6.6, 192.0.2.7\r\n", "192.0.2.7");
@@ -217,7 +217,6 @@ mod tests {
         check(X, "X-Forwarded-For: 192.0.2.7, unknown, 10.3.3.3\r\n", "10.3.3.3");
         check(X, "X-Forwarded-For: \u{e9}\r\n", "10.0.0.1");
         check(X, "Forwarded: for=192.0.2.7\r\n", "10.0.0.1");
-        use ForwardedField::Forwarded as F;
         check(F, "Forwarded: for=6.6.6.6, for=192.0.2.7;proto=https\r\n", "192.0.2.7");
         check(F, "Forwarded: proto=https ; FOR=\"[2001:db8::1]:4711\"\r\n", "2001:db8::1");
         check(F, "Forwarded: for=\"a, for=192.0.2.7\r\n", "192.0.2.7");

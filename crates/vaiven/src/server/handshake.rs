@@ -239,24 +239,13 @@ impl Handshake {
     ) -> Result<WebSocket, AcceptError> {
         let drained = self.permit.as_ref().map(Permit::shared).filter(|shared| shared.is_draining());
         let mut response = BytesMut::new();
-        let answer = match drained {
-            Some(shared) => Err(shared.refusal_for_drain()),
-            None => {
-                let request = &self.request;
-                let fields = request.fields().iter();
-                let scheme = self.peer.scheme;
-                answer(
-                    request.method(),
-                    request.version(),
-                    fields,
-                    &self.config,
-                    scheme,
-                    decide,
-                    |acceptance| {
-                        acceptance.write(&mut response);
-                    },
-                )
-            }
+        let answer = if let Some(shared) = drained {
+            Err(shared.refusal_for_drain())
+        } else {
+            let (request, scheme) = (&self.request, self.peer.scheme);
+            let fields = request.fields().iter();
+            let write = |acceptance: &Acceptance<'_>| acceptance.write(&mut response);
+            answer(request.method(), request.version(), fields, &self.config, scheme, decide, write)
         };
         let ((), deflate) = match answer {
             Ok(answer) => answer,

@@ -182,22 +182,30 @@ fn begin<H, F>(
             let task = tokio::spawn(connection::run(task_hold, opening, Arc::clone(handler)));
             hold.set_task(task.abort_handle());
         }
-        Err(refusal) => match shared.refusing() {
-            Some(place) => {
-                Tally::add(&shared.tally.refused);
-                observer(ServerEvent::Refused(address, &refusal));
-                let config = Arc::clone(&shared.config);
-                tokio::spawn(async move {
-                    connection::refuse_unread(stream, &config, refusal).await;
-                    drop(place);
-                });
-            }
-            None => {
-                Tally::add(&shared.tally.dropped);
-                observer(ServerEvent::Dropped(address, &refusal));
-            }
-        },
+        Err(refusal) => refuse(shared, observer, stream, address, refusal),
     }
+}
+
+/// Tells a client why it is not let in, as far as there is room for that.
+fn refuse(
+    shared: &Arc<Shared>,
+    observer: &Observer,
+    stream: TcpStream,
+    address: SocketAddr,
+    refusal: Refusal,
+) {
+    let Some(place) = shared.refusing() else {
+        Tally::add(&shared.tally.dropped);
+        observer(ServerEvent::Dropped(address, &refusal));
+        return;
+    };
+    Tally::add(&shared.tally.refused);
+    observer(ServerEvent::Refused(address, &refusal));
+    let config = Arc::clone(&shared.config);
+    tokio::spawn(async move {
+        connection::refuse_unread(stream, &config, refusal).await;
+        drop(place);
+    });
 }
 
 /// Whether accepting failed because of one client, which is no reason to pause.

@@ -7,9 +7,14 @@
 //!    same port.
 //! 3. [`ServerHandle`] counts connections, and [drains](ServerHandle::drain) the server.
 //!
+//! Inside another server, `upgrade` (feature `hyper`) and `axum::WebSocketUpgrade` (feature `axum`) answer a request by
+//! the same rules, and [`ServerHandle::detached`] drains what came of it.
+//!
 //! [`WebSocket`]: crate::WebSocket
 
 mod admission;
+#[cfg(feature = "axum")]
+pub mod axum;
 mod config;
 mod connection;
 mod drain;
@@ -19,6 +24,8 @@ mod listener;
 mod registry;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "hyper")]
+mod upgrade;
 
 pub use config::ServerConfig;
 pub use drain::{DrainOptions, DrainReport, ServerCounts, ServerHandle};
@@ -28,6 +35,8 @@ pub use listener::{Server, ServerEvent};
 pub use registry::Permit;
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsConfigBuilder, TlsError};
+#[cfg(feature = "hyper")]
+pub use upgrade::{Upgrading, refusal_response, upgrade, upgrade_with};
 pub use vaiven_proto::handshake::{
     Acceptance, HeadLimits, Origin, OriginPolicy, OriginRefusal, Refusal, RequestHead, Scheme, Upgrade,
 };

@@ -130,6 +130,13 @@ impl Shared {
         Ok(Permit { shared: Arc::clone(self), place: self.take_place(), ip, is_websocket: false })
     }
 
+    /// Counts a connection that another server let in.
+    pub(super) fn admit_foreign(self: &Arc<Self>) -> Permit {
+        lock(&self.admission).admit_foreign();
+        Tally::add(&self.tally.accepted);
+        Permit { shared: Arc::clone(self), place: self.take_place(), ip: None, is_websocket: false }
+    }
+
     fn refusal(&self, denial: Denial) -> Refusal {
         let retry_after = self.config.retry_after_secs();
         let field = |refusal: Refusal| {
@@ -241,13 +248,10 @@ impl Shared {
         self.places.fetch_add(1, Ordering::SeqCst);
         let number = self.next_shard.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut shard = lock(&self.shards[number]);
-        let index = match shard.free.pop() {
-            Some(index) => index,
-            None => {
-                shard.places.push(Place::default());
-                u32::try_from(shard.places.len() - 1).expect("sockets are fewer than 4 billion")
-            }
-        };
+        let index = shard.free.pop().unwrap_or_else(|| {
+            shard.places.push(Place::default());
+            u32::try_from(shard.places.len() - 1).expect("sockets are fewer than 4 billion")
+        });
         shard.place(index).holders = 1;
         PlaceId { shard: u32::try_from(number).expect("shards are few"), index }
     }

@@ -99,7 +99,7 @@ async fn connections_are_closed_in_batches() {
         ended.push(time.await.unwrap());
     }
     ended.sort();
-    assert!(ended[9] - ended[0] >= Duration::from_millis(300), "{ended:?}");
+    assert!(ended[9] >= ended[0] + Duration::from_millis(300), "{ended:?}");
     let report = drain.await.unwrap();
     assert_eq!((report.closed, report.aborted), (10, 0));
 }
@@ -152,7 +152,7 @@ async fn a_handler_that_never_ends_is_ended_at_the_timeout() {
         |_| {},
         async |handshake| {
             let _socket = handshake.accept().await.unwrap();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         },
     )
     .await;

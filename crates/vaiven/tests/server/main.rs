@@ -4,7 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod drain;
+#[cfg(all(feature = "axum", unix))]
+mod examples;
 mod limits;
 mod raw;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "axum")]
+mod upgrades;
