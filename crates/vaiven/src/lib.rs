@@ -31,3 +31,12 @@ pub use vaiven_proto::{
     Violation,
 };
 pub use websocket::{Deflate, WebSocket};
+
+/// The examples of the README files are run as tests.
+#[cfg(all(doctest, feature = "client", feature = "server"))]
+mod readme {
+    #[doc = include_str!("../../../README.md")]
+    struct English;
+    #[doc = include_str!("../../../README.es.md")]
+    struct Spanish;
+}
