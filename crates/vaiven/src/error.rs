@@ -29,6 +29,9 @@ pub enum Error {
     Handshake(Box<HandshakeFailure>),
 }
 
+// Every message comes in a result with this error: what is large in it is behind a pointer.
+const _: () = assert!(size_of::<Error>() <= 2 * size_of::<usize>());
+
 /// What a peer did not do in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

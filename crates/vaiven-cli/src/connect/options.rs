@@ -123,7 +123,7 @@ pub(super) struct TalkOptions {
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(super) show_binary: Option<BinaryFormat>,
 
-    /// Do not keep what is typed in the history file
+    /// Do not keep what is typed in ~/.local/state/vaiven/history; a line that begins with a space never is
     #[arg(long)]
     pub(super) no_history: bool,
 }
