@@ -146,7 +146,11 @@ impl Handshake {
         transport: impl Into<Transport>,
         config: impl Into<Arc<ServerConfig>>,
     ) -> Result<Self, AcceptError> {
-        let (mut transport, config) = (transport.into(), config.into());
+        // On the heap, as the task of a connection keeps room for it as long as it lives.
+        Box::pin(Self::read_first(transport.into(), config.into())).await
+    }
+
+    async fn read_first(mut transport: Transport, config: Arc<ServerConfig>) -> Result<Self, AcceptError> {
         let deadline = Instant::now() + config.handshake_timeout;
         let never = std::future::pending();
         let (request, read_ahead) = match read_head(&mut transport, config.head_limits, deadline, never).await
