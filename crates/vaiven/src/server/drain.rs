@@ -149,6 +149,7 @@ impl ServerHandle {
             self.abort().await;
             report.left = self.shared.places();
         }
+        self.shared.end_drain();
         report
     }
 

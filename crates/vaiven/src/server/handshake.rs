@@ -48,6 +48,12 @@ const HURRY_TIMEOUT: Duration = Duration::from_secs(1);
 /// ```
 #[derive(Debug)]
 pub struct Handshake {
+    /// On the heap: a handler keeps room for it while its connection lives.
+    inner: Box<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     request: RequestHead,
     transport: Transport,
     read_ahead: BytesMut,
@@ -121,7 +127,8 @@ impl Handshake {
         config: Arc<ServerConfig>,
         peer: Peer,
     ) -> Self {
-        Self { request, transport, read_ahead, deadline, config, peer, permit: None }
+        let inner = Inner { request, transport, read_ahead, deadline, config, peer, permit: None };
+        Self { inner: Box::new(inner) }
     }
 
     /// Reads the head of a request, which need not be one for a WebSocket.
@@ -139,7 +146,7 @@ impl Handshake {
         transport: impl Into<Transport>,
         config: impl Into<Arc<ServerConfig>>,
     ) -> Result<Self, AcceptError> {
-        // Boxed, so that the task of a connection does not keep room for its handshake as long as it lives.
+        // On the heap, as the task of a connection keeps room for it as long as it lives.
         Box::pin(Self::read_first(transport.into(), config.into())).await
     }
 
@@ -163,46 +170,46 @@ impl Handshake {
 
     /// The request.
     pub fn request(&self) -> &RequestHead {
-        &self.request
+        &self.inner.request
     }
 
     /// The address of the peer: the client's, or a proxy's. `None` on a stream that is no TCP socket and came from
     /// elsewhere.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.peer.address
+        self.inner.peer.address
     }
 
     /// The address of the client: the peer's, or what a [trusted proxy](super::TrustedProxies) says it is.
     pub fn client_ip(&self) -> Option<IpAddr> {
-        self.peer.client_ip
+        self.inner.peer.client_ip
     }
 
     /// Whether the client uses TLS, as far as that is known; the Origin is judged by it.
     pub fn scheme(&self) -> Scheme {
-        self.peer.scheme
+        self.inner.peer.scheme
     }
 
     /// Says whether the client uses TLS, on a stream from elsewhere.
     pub fn set_scheme(&mut self, scheme: Scheme) {
-        self.peer.scheme = scheme;
+        self.inner.peer.scheme = scheme;
     }
 
     /// The settings by which the request will be judged.
     pub fn config(&self) -> &Arc<ServerConfig> {
-        &self.config
+        &self.inner.config
     }
 
     /// Other settings for this connection, as its path asks for. Those of the listener are not read any more.
     pub fn set_config(&mut self, config: impl Into<Arc<ServerConfig>>) {
-        self.config = config.into();
+        self.inner.config = config.into();
     }
 
     pub(super) fn set_peer(&mut self, peer: Peer) {
-        self.peer = peer;
+        self.inner.peer = peer;
     }
 
     pub(super) fn set_permit(&mut self, permit: Permit) {
-        self.permit = Some(permit);
+        self.inner.permit = Some(permit);
     }
 
     /// Accepts the request as the config says: by the rules of RFC 6455, the Origin policy, the subprotocols and
@@ -214,40 +221,65 @@ impl Handshake {
     ///
     /// # Cancel safety
     /// Dropped, it closes the stream.
-    pub async fn accept(self) -> Result<WebSocket, AcceptError> {
-        self.accept_with(|_, _| Ok(())).await
+    pub fn accept(self) -> impl Future<Output = Result<WebSocket, AcceptError>> + Send {
+        self.accept_with(|_, _| Ok(()))
     }
 
     /// As [`accept`](Self::accept), after `decide` has seen the request, added header fields to the answer or
-    /// refused it.
+    /// refused it. `decide` is called at once, not when the future is polled.
     ///
     /// # Errors
     /// As [`accept`](Self::accept), and with what `decide` refuses.
     ///
     /// # Cancel safety
     /// As [`accept`](Self::accept).
-    pub async fn accept_with(
-        self,
-        decide: impl FnOnce(&Upgrade<'_>, &mut Acceptance<'_>) -> Result<(), Refusal>,
-    ) -> Result<WebSocket, AcceptError> {
-        Box::pin(self.answer_with(decide)).await
+    pub fn accept_with<D>(self, decide: D) -> impl Future<Output = Result<WebSocket, AcceptError>> + Send
+    where
+        D: FnOnce(&Upgrade<'_>, &mut Acceptance<'_>) -> Result<(), Refusal>,
+    {
+        let answer = self.inner.answer(decide);
+        // On the heap, so that a handler does not keep room for it while its connection lives.
+        Box::pin(self.inner.finish(answer))
     }
 
-    async fn answer_with(
-        mut self,
+    /// Refuses the request: writes the answer and closes the stream. Gives the refusal back as an error.
+    pub fn refuse(self, refusal: Refusal) -> impl Future<Output = AcceptError> + Send {
+        Box::pin(self.inner.refuse(refusal))
+    }
+
+    /// The request, the stream, and what was read behind the head: for another protocol on the same port.
+    pub fn into_parts(self) -> HandshakeParts {
+        let Inner { request, transport, read_ahead, peer, permit, .. } = *self.inner;
+        let Peer { address: remote_addr, client_ip, scheme } = peer;
+        HandshakeParts { request, transport, read_ahead, remote_addr, client_ip, scheme, permit }
+    }
+}
+
+/// The bytes of a 101, and the compression that it agrees to.
+type Answer = (BytesMut, Option<Deflate>);
+
+impl Inner {
+    fn answer(
+        &self,
         decide: impl FnOnce(&Upgrade<'_>, &mut Acceptance<'_>) -> Result<(), Refusal>,
-    ) -> Result<WebSocket, AcceptError> {
-        let drained = self.permit.as_ref().map(Permit::shared).filter(|shared| shared.is_draining());
-        let mut response = BytesMut::new();
-        let answer = if let Some(shared) = drained {
-            Err(shared.refusal_for_drain())
-        } else {
-            let (request, scheme) = (&self.request, self.peer.scheme);
-            let fields = request.fields().iter();
-            let write = |acceptance: &Acceptance<'_>| acceptance.write(&mut response);
-            answer(request.method(), request.version(), fields, &self.config, scheme, decide, write)
+    ) -> Result<Answer, Refusal> {
+        if let Some(permit) = &self.permit
+            && permit.shared().is_draining()
+        {
+            return Err(permit.shared().refusal_for_drain());
+        }
+        let write = |acceptance: &Acceptance<'_>| {
+            let mut response = BytesMut::new();
+            acceptance.write(&mut response);
+            response
         };
-        let ((), deflate) = match answer {
+        let (request, scheme) = (&self.request, self.peer.scheme);
+        let fields = request.fields().iter();
+        answer(request.method(), request.version(), fields, &self.config, scheme, decide, write)
+    }
+
+    async fn finish(mut self: Box<Self>, answer: Result<Answer, Refusal>) -> Result<WebSocket, AcceptError> {
+        let (response, deflate) = match answer {
             Ok(answer) => answer,
             Err(refusal) => return Err(self.refuse(refusal).await),
         };
@@ -256,32 +288,20 @@ impl Handshake {
             self.transport.flush().await
         });
         written.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let Self { transport, read_ahead, config, permit, .. } = *self;
         // A copy of what came behind the head, so that it does not keep the head alive.
-        let read_ahead = BytesMut::from(&self.read_ahead[..]);
-        let config = &self.config.connection;
-        let socket = WebSocket::from_transport(self.transport, Role::Server, read_ahead, deflate, config);
-        if let Some(permit) = self.permit {
+        let read_ahead = BytesMut::from(&read_ahead[..]);
+        let socket =
+            WebSocket::from_transport(transport, Role::Server, read_ahead, deflate, &config.connection);
+        if let Some(permit) = permit {
             socket.set_permit(permit);
         }
         Ok(socket)
     }
 
-    /// Refuses the request: writes the answer and closes the stream. Gives the refusal back as an error.
-    pub async fn refuse(self, refusal: Refusal) -> AcceptError {
-        Box::pin(write_refusal(self.transport, refusal)).await
-    }
-
-    /// The request, the stream, and what was read behind the head: for another protocol on the same port.
-    pub fn into_parts(self) -> HandshakeParts {
-        HandshakeParts {
-            request: self.request,
-            transport: self.transport,
-            read_ahead: self.read_ahead,
-            remote_addr: self.peer.address,
-            client_ip: self.peer.client_ip,
-            scheme: self.peer.scheme,
-            permit: self.permit,
-        }
+    async fn refuse(self: Box<Self>, refusal: Refusal) -> AcceptError {
+        let Self { transport, permit: _permit, .. } = *self;
+        write_refusal(transport, refusal).await
     }
 }
 

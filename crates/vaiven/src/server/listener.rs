@@ -148,7 +148,7 @@ impl Server {
             }
         }
         drop(listener);
-        shared.all_gone().await;
+        shared.drained().await;
     }
 }
 

@@ -35,7 +35,9 @@ pub(super) struct Shared {
     refusing: AtomicUsize,
     draining: AtomicBool,
     drain_begins: Notify,
-    /// Notified when no place is in use.
+    /// A drain waited as long as it may.
+    drained: AtomicBool,
+    /// Notified when no place is in use, and when a drain is over.
     empty: Notify,
     farewell: Mutex<Option<CloseFrame>>,
     pub(super) tally: Tally,
@@ -112,6 +114,7 @@ impl Shared {
             refusing: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             drain_begins: Notify::new(),
+            drained: AtomicBool::new(false),
             empty: Notify::new(),
             farewell: Mutex::new(None),
             tally: Tally::default(),
@@ -183,6 +186,17 @@ impl Shared {
     /// Ready once no place is in use.
     pub(super) async fn all_gone(&self) {
         Self::when(&self.empty, || self.places() == 0).await;
+    }
+
+    /// Ready once no place is in use, or a drain is over.
+    pub(super) async fn drained(&self) {
+        Self::when(&self.empty, || self.places() == 0 || self.drained.load(Ordering::SeqCst)).await;
+    }
+
+    /// A drain is over, whatever is left.
+    pub(super) fn end_drain(&self) {
+        self.drained.store(true, Ordering::SeqCst);
+        self.empty.notify_waiters();
     }
 
     async fn when(notify: &Notify, is_so: impl Fn() -> bool) {

@@ -1,6 +1,7 @@
 //! The end of a server, in which no connection is forgotten.
 
 use crate::raw::{REQUEST, Raw, echo, soon, start};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use vaiven::CloseCode;
@@ -193,4 +194,23 @@ async fn the_code_and_the_reason_are_the_callers() {
     assert_eq!(client.recv().await, Some((8, [&[3, 233][..], b"closing time"].concat())));
     client.send(8, &[3, 233]).await;
     assert_eq!(drain.await.unwrap().aborted, 0);
+}
+
+#[tokio::test]
+async fn what_nobody_gives_back_is_reported_and_the_server_ends() {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let server = start(|_| {}, {
+        let kept = Arc::clone(&kept);
+        move |handshake| {
+            kept.lock().unwrap().push(handshake.into_parts());
+            std::future::ready(())
+        }
+    })
+    .await;
+    let mut client = Raw::connect(server.address).await;
+    client.write(REQUEST.as_bytes()).await;
+    soon(|| !kept.lock().unwrap().is_empty()).await;
+    let report = server.handle.drain(options(0, 100)).await;
+    assert_eq!((report.connections, report.closed, report.aborted, report.left), (1, 0, 1, 1));
+    server.task.await.unwrap();
 }

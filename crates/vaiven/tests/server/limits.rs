@@ -1,6 +1,7 @@
 //! What the listener refuses, and how; what goes on all the same.
 
 use crate::raw::{REQUEST, Raw, ask, echo, request_with, soon, start, status};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
@@ -95,23 +96,37 @@ async fn handshakes_of_one_address_above_its_rate_are_refused_with_429() {
         config.max_handshakes_per_second_per_ip = 1;
     };
     let server = start(adapt, echo).await;
-    for _ in 0..3 {
-        assert_eq!(status(server.address, REQUEST).await, "101");
-    }
-    check_refusal(&ask(server.address, REQUEST).await, "429", "Too many handshakes");
+    let answers = answers_at_once(server.address, 4).await;
+    assert!(answers[..3].iter().all(|answer| answer.starts_with("HTTP/1.1 101 ")), "{answers:?}");
+    check_refusal(&answers[3], "429", "Too many handshakes");
     tokio::time::sleep(Duration::from_millis(1_050)).await;
     assert_eq!(status(server.address, REQUEST).await, "101");
+}
+
+/// What clients are told that connect one directly behind the other: the head, and the rest of a refusal.
+async fn answers_at_once(address: SocketAddr, number: usize) -> Vec<String> {
+    let mut clients = Vec::new();
+    for _ in 0..number {
+        clients.push(Raw::connect(address).await);
+    }
+    let mut answers = Vec::new();
+    for mut client in clients {
+        client.write(REQUEST.as_bytes()).await;
+        let mut answer = client.head().await;
+        if !answer.starts_with("HTTP/1.1 101 ") {
+            answer += &client.rest().await;
+        }
+        answers.push(answer);
+    }
+    answers
 }
 
 #[tokio::test]
 async fn handshakes_above_the_rate_of_all_are_refused_with_503() {
     let server = start(|config| config.max_handshakes_per_second = 2, echo).await;
-    let mut answers = Vec::new();
-    for _ in 0..5 {
-        answers.push(status(server.address, REQUEST).await);
-    }
-    assert_eq!(answers[..2], ["101", "101"]);
-    assert!(answers[2..].contains(&"503".to_owned()), "{answers:?}");
+    let answers = answers_at_once(server.address, 3).await;
+    assert!(answers[..2].iter().all(|answer| answer.starts_with("HTTP/1.1 101 ")), "{answers:?}");
+    check_refusal(&answers[2], "503", "More clients connect at once");
 }
 
 #[tokio::test]
@@ -305,4 +320,27 @@ async fn frames_behind_the_request_are_read_once_it_is_accepted() {
     let mut frame = [0; 4];
     client.stream.read_exact(&mut frame).await.unwrap();
     assert_eq!(frame, [0x81, 2, b'h', b'i']);
+}
+
+#[tokio::test]
+async fn a_sender_that_outlives_the_receiver_does_not_hold_the_connection() {
+    let senders = Arc::new(Mutex::new(Vec::new()));
+    let server = start(|_| {}, {
+        let senders = Arc::clone(&senders);
+        move |handshake| {
+            let senders = Arc::clone(&senders);
+            async move {
+                let (sender, receiver) = handshake.accept().await.unwrap().split();
+                sender.send("last words").await.unwrap();
+                senders.lock().unwrap().push(sender);
+                drop(receiver);
+            }
+        }
+    })
+    .await;
+    let mut client = Raw::open(server.address).await;
+    assert_eq!(client.recv().await, Some((1, b"last words".to_vec())));
+    assert_eq!(client.recv().await, None);
+    soon(|| server.handle.counts().connections == 0).await;
+    assert!(!senders.lock().unwrap()[0].is_open());
 }

@@ -7,6 +7,8 @@ mod drain;
 #[cfg(all(feature = "axum", unix))]
 mod examples;
 mod limits;
+#[cfg(all(feature = "tls", target_os = "linux"))]
+mod process;
 mod raw;
 #[cfg(feature = "tls")]
 mod tls;
