@@ -1,7 +1,6 @@
 //! The Vaivén server: one port with rooms, an echo, the chat page, health and metrics.
 //!
-//! In the order that data flows: a connection is accepted in [`server`](self), its first request head is read by
-//! `vaiven`, and `route` says what the path means. A WebSocket path becomes a `session`, which echoes or talks in a
+//! In the order that data flows: [`Server`] takes connections, whose first request was read by [`vaiven`]; `route` says what the path means. A WebSocket path becomes a `session`, which echoes or talks in a
 //! `room`; every other request is answered by `http` with one of the `pages`, the health or the `metrics`.
 //!
 //! ```no_run
@@ -16,7 +15,6 @@
 #![forbid(unsafe_code)]
 
 mod app;
-mod connections;
 mod http;
 mod metrics;
 mod pages;

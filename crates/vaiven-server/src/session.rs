@@ -38,7 +38,6 @@ impl Plan {
     /// Serves the connection until its end.
     pub(crate) async fn run(self, mut socket: WebSocket) {
         let Self { app, label, seat } = self;
-        let open = app.connections.open(socket.sender());
         app.metrics.connections.get_or_create(&label).inc();
         app.metrics.connections_open.get_or_create(&label).inc();
         let mut inbox = Inbox::new(&app);
@@ -63,7 +62,6 @@ impl Plan {
         };
         app.metrics.closed(code);
         app.metrics.connections_open.get_or_create(&label).dec();
-        drop(open);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where settings come from, and what is said when they are wrong.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;

@@ -6,8 +6,10 @@
 
 use crate::error::TimeoutKind;
 use crate::flusher;
+#[cfg(feature = "server")]
+use crate::server::Permit;
 use crate::transport::WriteHalf;
-use crate::{Config, Error};
+use crate::{CloseCode, CloseFrame, Config, Error};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -44,6 +46,11 @@ pub(crate) struct Writer {
     waiting: VecDeque<Waker>,
     /// The receiving side, to be told of a failure.
     receiver: Option<Waker>,
+    /// The receiving side was dropped: when the rest is written, nothing holds the transport any more.
+    abandoned: bool,
+    /// Counts the connection with its server while the transport is held.
+    #[cfg(feature = "server")]
+    permit: Option<Permit>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +88,9 @@ impl Link {
             failure: None,
             waiting: VecDeque::new(),
             receiver: None,
+            abandoned: false,
+            #[cfg(feature = "server")]
+            permit: None,
         };
         Arc::new(Self { writer: Mutex::new(writer), runtime: Handle::current() })
     }
@@ -167,6 +177,36 @@ impl Link {
         }
         self.flush_locked(&mut writer);
         writer.wake_waiting();
+    }
+
+    /// The receiving side is gone: ends the sending side behind what is queued, and gives the transport up.
+    pub(crate) fn abandon(self: &Arc<Self>) {
+        let mut writer = self.lock();
+        writer.abandoned = true;
+        if std::thread::panicking() {
+            if writer.is_open() {
+                writer.encoder.close(Some(&CloseFrame::new(CloseCode::INTERNAL, "")));
+            }
+            #[cfg(feature = "server")]
+            if let Some(permit) = &writer.permit {
+                permit.note_panic();
+            }
+        }
+        match writer.shutdown {
+            Shutdown::No => writer.shutdown = Shutdown::Wanted,
+            Shutdown::Wanted => {}
+            Shutdown::Done => writer.release(),
+        }
+        self.flush_locked(&mut writer);
+        writer.wake_waiting();
+    }
+
+    /// Counts the connection with its server until the transport is given up.
+    #[cfg(feature = "server")]
+    pub(crate) fn set_permit(self: &Arc<Self>, mut permit: Permit) {
+        permit.begin_websocket(self);
+        let before = self.lock().permit.replace(permit);
+        assert!(before.is_none(), "a connection is counted once");
     }
 
     /// Drops the transport and what waits for it.
@@ -264,6 +304,9 @@ impl Writer {
             // A peer that is gone already makes this fail, which changes nothing.
             let _ = ready!(self.io.poll_shutdown(cx));
             self.shutdown = Shutdown::Done;
+            if self.abandoned {
+                self.release();
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -284,9 +327,18 @@ impl Writer {
     fn fail(&mut self, failure: Failure) {
         self.failure.get_or_insert(failure);
         self.encoder.outbox_mut().clear();
-        self.io = WriteHalf::Gone;
+        self.release();
         self.wake_waiting();
         self.wake_receiver();
+    }
+
+    /// Gives the transport up.
+    fn release(&mut self) {
+        self.io = WriteHalf::Gone;
+        #[cfg(feature = "server")]
+        {
+            self.permit = None;
+        }
     }
 
     /// Whether the outgoing direction has ended.

@@ -410,10 +410,11 @@ impl Receiver {
 
 impl Drop for Receiver {
     /// Takes the connection down: what is queued is still written, then the transport ends without a Close frame.
+    /// Where a panic is the reason the peer is told so, with 1011.
     fn drop(&mut self) {
         if self.phase != Phase::Closed {
             self.give_back_input();
-            self.link.finish();
+            self.link.abandon();
         }
     }
 }

@@ -217,6 +217,11 @@ impl Sender {
         Poll::Pending
     }
 
+    #[cfg(feature = "server")]
+    pub(crate) fn set_permit(&self, permit: crate::server::Permit) {
+        self.link.set_permit(permit);
+    }
+
     /// Bytes that wait to be written.
     pub fn buffered_amount(&self) -> usize {
         self.link.lock().buffered()

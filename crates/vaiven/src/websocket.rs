@@ -220,6 +220,12 @@ impl WebSocket {
         (self.sender, self.receiver)
     }
 
+    /// Counts the connection with its server until the transport is given up.
+    #[cfg(feature = "server")]
+    pub(crate) fn set_permit(&self, permit: crate::server::Permit) {
+        self.sender.set_permit(permit);
+    }
+
     #[inline]
     fn when(&self) -> When {
         if self.receiver.has_input() { When::Soon } else { When::Now }
