@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::filter::LevelFilter;
 use vaiven::CloseCode;
-use vaiven_server::settings::{self, Kind, LogFormat, LogLevel, SETTINGS, Setting};
+use vaiven_server::settings::{self, Kind, LogFormat, LogLevel, Profile, SETTINGS, Setting};
 use vaiven_server::{Server, Settings};
 
 /// EX_OSERR of sysexits.h: the system refuses, as when a port is in use.
@@ -122,8 +122,16 @@ fn log(settings: &Settings) {
 }
 
 async fn serve(settings: Settings) -> Result<ExitCode, String> {
+    allow_many_files();
     let mut signals = Signals::new().map_err(|error| format!("cannot hear signals: {error}"))?;
+    let max_connections = if settings.profile == Profile::Standard { settings.max_connections } else { 0 };
     let server = Server::bind(settings).await.map_err(|error| error.to_string())?;
+    if server.max_connections() < max_connections {
+        tracing::warn!(
+            max_connections = server.max_connections(),
+            "fewer connections are taken than configured, since the system allows no more open files: see ulimit -n"
+        );
+    }
     say(&banner(&server));
     let (told, stop) = oneshot::channel();
     let forced = async {
@@ -141,6 +149,14 @@ async fn serve(settings: Settings) -> Result<ExitCode, String> {
         }
         () = forced => Ok(ExitCode::FAILURE),
     }
+}
+
+/// Raises the number of files that may be open to what the system lets this user have: every connection is one.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it fails, there are fewer connections.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// The signals that end the server.

@@ -7,3 +7,4 @@ mod origin;
 mod rooms;
 mod stop;
 mod support;
+mod tls;
