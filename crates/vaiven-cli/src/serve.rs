@@ -52,7 +52,8 @@ fn arg(setting: &Setting) -> Arg {
     match setting.kind {
         Kind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)),
         Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
-        Kind::Whole | Kind::Seconds => arg.allow_negative_numbers(true),
+        Kind::Whole => arg.allow_negative_numbers(true).help_heading("Limits"),
+        Kind::Seconds => arg.allow_negative_numbers(true).help_heading("Times"),
         Kind::Text | Kind::List => arg,
     }
 }
@@ -189,9 +190,10 @@ fn banner(server: &Server) -> String {
 
     {page}
 
-Or open its console (F12) and join the room with one line:
+Or join the room from the page's console (F12):
 
     const socket = new WebSocket('{socket}c/sala')
+    socket.send('hola')
 
 Stop with Ctrl+C.
 "

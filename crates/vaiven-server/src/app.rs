@@ -4,7 +4,9 @@ use crate::Settings;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::room::{RoomLimits, Rooms};
+use crate::throttle::Throttle;
 use std::sync::Arc;
+use std::time::Instant;
 use vaiven::server::{ServerConfig, ServerHandle};
 
 /// The most bytes that a room gives to its members at once. A quarter of the outbox at most, so that a member that
@@ -20,6 +22,8 @@ pub(crate) struct App {
     pub(crate) rate: Rate,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Holds back lines about refused origins.
+    pub(crate) origin_log: Throttle,
 }
 
 impl App {
@@ -32,12 +36,13 @@ impl App {
         };
         let rate = Rate { per_second: settings.message_rate, burst: settings.message_burst };
         Arc::new(Self {
-            rooms: Rooms::new(limits, Arc::clone(&metrics)),
+            settings,
             config,
             handle,
             rate,
+            rooms: Rooms::new(limits, Arc::clone(&metrics)),
             metrics,
-            settings,
+            origin_log: Throttle::new(Instant::now()),
         })
     }
 }

@@ -155,7 +155,7 @@ fn with_type(content_type: &'static str, body: Bytes) -> Answer {
 /// A refused upgrade; its `Connection: close` makes hyper close behind it.
 fn refused(app: &App, refusal: &Refusal, peer: Peer, pattern: &'static str) -> Answer {
     app.metrics.refused(refusal.status(), refusal.code());
-    log_refusal(refusal, peer.ip, pattern);
+    log_refusal(app, refusal, peer.ip, pattern);
     refusal_response(refusal)
 }
 

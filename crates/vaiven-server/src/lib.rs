@@ -1,7 +1,8 @@
 //! The Vaivén server: one port with rooms, an echo, the chat page, health and metrics.
 //!
-//! In the order that data flows: [`Server`] takes connections, whose first request was read by [`vaiven`]; `route` says what the path means. A WebSocket path becomes a `session`, which echoes or talks in a
-//! `room`; every other request is answered by `http` with one of the `pages`, the health or the `metrics`.
+//! In the order that data flows: [`Server`] takes connections, whose first request [`vaiven`] has read; `route` says
+//! what its path means. A WebSocket becomes a `session`, which echoes or talks in a `room`; every other request is
+//! answered by `http`, with one of the `pages`, the health or the `metrics`.
 //!
 //! ```no_run
 //! # #[tokio::main(flavor = "current_thread")]
@@ -25,6 +26,7 @@ mod route;
 mod server;
 mod session;
 pub mod settings;
+mod throttle;
 
 pub use server::{Drained, Server, StartError};
 pub use settings::Settings;

@@ -3,10 +3,11 @@
 use crate::app::App;
 use crate::route::Route;
 use crate::session::Plan;
+use crate::throttle::Verdict;
 use crate::{Settings, http};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 use vaiven::CloseCode;
 use vaiven::server::{
@@ -154,7 +155,7 @@ fn observe(app: &App, event: &ServerEvent<'_>) {
     match event {
         ServerEvent::Refused(peer, refusal) => {
             app.metrics.refused(refusal.status(), refusal.code());
-            log_refusal(refusal, peer.ip(), "none");
+            log_refusal(app, refusal, peer.ip(), "none");
         }
         ServerEvent::Dropped(peer, refusal) => {
             tracing::debug!(%peer, code = refusal.code(), "dropped without an answer: too many are being refused");
@@ -193,16 +194,21 @@ async fn serve(app: Arc<App>, handshake: Handshake) {
 fn ended(app: &App, error: &AcceptError, peer: Peer, route: &str) {
     if let AcceptError::Refused(refusal) = error {
         app.metrics.refused(refusal.status(), refusal.code());
-        log_refusal(refusal, peer.ip, route);
+        log_refusal(app, refusal, peer.ip, route);
     }
 }
 
 /// One line for whoever runs the server. A refused origin is what people search for.
-pub(crate) fn log_refusal(refusal: &Refusal, peer: IpAddr, route: &str) {
+pub(crate) fn log_refusal(app: &App, refusal: &Refusal, peer: IpAddr, route: &str) {
     let (status, code) = (refusal.status(), refusal.code());
-    if code == "origin" {
-        tracing::warn!(%peer, route, status, "{}", refusal.message());
-    } else {
+    if code != "origin" {
         tracing::debug!(%peer, route, status, code, "refused: {}", refusal.message());
+        return;
     }
+    let more = match app.origin_log.judge(Instant::now()) {
+        Verdict::Log => "",
+        Verdict::LogLast => " Further refusals of this minute are counted and not logged.",
+        Verdict::Leave => return,
+    };
+    tracing::warn!(%peer, route, status, "{}{more}", refusal.message());
 }
