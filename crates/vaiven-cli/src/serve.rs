@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::filter::LevelFilter;
 use vaiven::CloseCode;
-use vaiven_server::settings::{self, Kind, LogFormat, LogLevel, SETTINGS, Setting};
+use vaiven_server::settings::{self, Kind, LogFormat, LogLevel, Profile, SETTINGS, Setting};
 use vaiven_server::{Server, Settings};
 
 /// EX_OSERR of sysexits.h: the system refuses, as when a port is in use.
@@ -52,7 +52,8 @@ fn arg(setting: &Setting) -> Arg {
     match setting.kind {
         Kind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)),
         Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
-        Kind::Whole | Kind::Seconds => arg.allow_negative_numbers(true),
+        Kind::Whole => arg.allow_negative_numbers(true).help_heading("Limits"),
+        Kind::Seconds => arg.allow_negative_numbers(true).help_heading("Times"),
         Kind::Text | Kind::List => arg,
     }
 }
@@ -122,8 +123,16 @@ fn log(settings: &Settings) {
 }
 
 async fn serve(settings: Settings) -> Result<ExitCode, String> {
+    allow_many_files();
     let mut signals = Signals::new().map_err(|error| format!("cannot hear signals: {error}"))?;
+    let max_connections = if settings.profile == Profile::Standard { settings.max_connections } else { 0 };
     let server = Server::bind(settings).await.map_err(|error| error.to_string())?;
+    if server.max_connections() < max_connections {
+        tracing::warn!(
+            max_connections = server.max_connections(),
+            "fewer connections are taken than configured, since the system allows no more open files: see ulimit -n"
+        );
+    }
     say(&banner(&server));
     let (told, stop) = oneshot::channel();
     let forced = async {
@@ -141,6 +150,14 @@ async fn serve(settings: Settings) -> Result<ExitCode, String> {
         }
         () = forced => Ok(ExitCode::FAILURE),
     }
+}
+
+/// Raises the number of files that may be open to what the system lets this user have: every connection is one.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it fails, there are fewer connections.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// The signals that end the server.
@@ -173,9 +190,10 @@ fn banner(server: &Server) -> String {
 
     {page}
 
-Or open its console (F12) and join the room with one line:
+Or join the room from the page's console (F12):
 
     const socket = new WebSocket('{socket}c/sala')
+    socket.send('hola')
 
 Stop with Ctrl+C.
 "

@@ -8,7 +8,7 @@ use crate::replay::Replay;
 use crate::route::Route;
 use crate::server::{Peer, log_refusal};
 use crate::session::Plan;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
@@ -16,46 +16,55 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
-use vaiven::server::{Refusal, Upgrade};
-use vaiven::{Deflate, Role, WebSocket};
-use vaiven_proto::handshake::{HttpVersion, Scheme};
+use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
 
 type Answer = Response<Full<Bytes>>;
 
 /// A year, as browsers ask for it.
 const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Serves the requests of a connection, whose first head comes from the replay.
-pub(crate) async fn serve(app: Arc<App>, stream: Replay, peer: Peer) {
-    let limits = app.handshake.head_limits;
+/// Serves the requests of a connection, whose first head was read already, until the client or a drain ends it.
+pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
+    let stream = Replay::new(parts);
+    let limits = app.config.head_limits;
     let mut server = hyper::server::conn::http1::Builder::new();
     server
         .timer(TokioTimer::new())
-        .header_read_timeout(app.handshake.handshake_timeout)
+        .header_read_timeout(app.config.handshake_timeout)
         .max_headers(limits.max_fields)
         // hyper takes no less than 8 KiB.
         .max_buf_size(limits.max_bytes.max(8 << 10));
+    let handle = app.handle.clone();
     let service = service_fn(move |request| {
         let answer = answer(&app, request, peer);
         async { Ok::<_, Infallible>(answer) }
     });
+    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service).with_upgrades());
     // A client that breaks off is no news.
-    let _ = server.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+    tokio::select! {
+        _ = &mut connection => {}
+        () = handle.draining() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
 }
 
-fn answer(app: &Arc<App>, request: Request<Incoming>, peer: Peer) -> Answer {
+fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer) -> Answer {
     let route = Route::of(request.uri().path());
     let pattern = route.as_ref().map_or("none", Route::pattern);
-    let wants_websocket = request.headers().contains_key(header::SEC_WEBSOCKET_KEY)
-        || request.headers().get(header::UPGRADE).is_some();
+    let headers = request.headers();
+    let wants_websocket =
+        headers.contains_key(header::SEC_WEBSOCKET_KEY) || headers.contains_key(header::UPGRADE);
     let mut answer = match route {
-        Some(route) if route.is_websocket() => upgrade(app, request, &route, peer)
+        Some(route) if route.is_websocket() => upgrade(app, &mut request, &route, peer)
             .unwrap_or_else(|refusal| refused(app, &refusal, peer, pattern)),
         None if wants_websocket => refused(app, &Refusal::not_found(), peer, pattern),
         route => plain(app, &request, route.as_ref(), peer),
     };
-    if peer.secure {
+    if peer.scheme == Scheme::Https {
         answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
     }
     let labels = RequestLabels { route: pattern, status: answer.status().as_u16() };
@@ -118,7 +127,7 @@ fn figures(app: &App, request: &Request<Incoming>, peer: Peer) -> Answer {
     let is_forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
         .iter()
         .any(|name| request.headers().contains_key(*name));
-    if app.settings.metrics_from.admits(peer.address.ip(), is_forwarded) {
+    if app.settings.metrics_from.admits(peer.ip, is_forwarded) {
         return with_type(metrics::CONTENT_TYPE, Bytes::from(app.metrics.text()));
     }
     let why =
@@ -146,59 +155,32 @@ fn with_type(content_type: &'static str, body: Bytes) -> Answer {
 /// A refused upgrade; its `Connection: close` makes hyper close behind it.
 fn refused(app: &App, refusal: &Refusal, peer: Peer, pattern: &'static str) -> Answer {
     app.metrics.refused(refusal.status(), refusal.code());
-    log_refusal(refusal, peer, pattern);
-    let mut answer = Response::new(Full::new(Bytes::from(format!("{}\n", refusal.message()))));
-    *answer.status_mut() = StatusCode::from_u16(refusal.status()).expect("a refusal is from 400 to 599");
-    let fields = refusal.fields().map(|(name, value)| {
-        let name = HeaderName::try_from(name).expect("the name of a refusal's field was checked");
-        (name, HeaderValue::try_from(value).expect("the value of a refusal's field was checked"))
-    });
-    answer.headers_mut().extend(fields);
-    answer
+    log_refusal(app, refusal, peer.ip, pattern);
+    refusal_response(refusal)
 }
 
 /// Accepts an upgrade: answers 101, and a task goes on with the connection.
 fn upgrade(
     app: &Arc<App>,
-    mut request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     route: &Route,
     peer: Peer,
 ) -> Result<Answer, Refusal> {
-    let on_upgrade = hyper::upgrade::on(&mut request);
-    let version = match request.version() {
-        Version::HTTP_10 => HttpVersion::Http10,
-        Version::HTTP_11 => HttpVersion::Http11,
-        _ => HttpVersion::Other,
+    let mut plan = None;
+    let decide = |upgrade: &Upgrade<'_>, _: &mut Acceptance<'_>| {
+        // hyper does not know whether TLS is in use.
+        let judged = app.config.origins.check(upgrade.origin(), upgrade.host(), peer.scheme);
+        judged.map_err(|refusal| Refusal::forbidden_origin(&refusal))?;
+        plan = Some(Plan::new(app, route)?);
+        Ok(())
     };
-    let fields = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let fields: Vec<_> = fields.collect();
-    let upgrade = Upgrade::check(request.method().as_str(), version, fields.iter().copied())?;
-    let scheme = if peer.secure { Scheme::Https } else { Scheme::Http };
-    let judged = app.handshake.origins.check(upgrade.origin(), upgrade.host(), scheme);
-    judged.map_err(|refusal| Refusal::forbidden_origin(&refusal))?;
-    let plan = Plan::new(app, route)?;
-    let mut acceptance = upgrade.accept();
-    let mut deflate = None;
-    if let Some(ours) = &app.handshake.deflate
-        && let Some((params, answer)) = ours.accept(upgrade.extensions())
-    {
-        acceptance.extensions(answer).expect("it answers an offer");
-        deflate = Some(Deflate { params, config: *ours });
-    }
-    let mut answer = Response::new(Full::default());
-    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let fields = acceptance.fields().map(|(name, value)| {
-        let name = HeaderName::try_from(name).expect("the name of an acceptance's field was checked");
-        (name, HeaderValue::from_bytes(value).expect("the value of an acceptance's field was checked"))
-    });
-    answer.headers_mut().extend(fields);
-    let config = app.handshake.connection.clone();
+    let (answer, upgrading) = upgrade_with(request, &app.config, decide)?;
+    let (plan, handle) = (plan.expect("it was made before the answer"), app.handle.clone());
     tokio::spawn(async move {
-        let Ok(upgraded) = on_upgrade.await else { return };
-        let parts = upgraded.downcast::<TokioIo<Replay>>().expect("the connection was served over a Replay");
-        let (transport, read_ahead) =
-            (parts.io.into_inner().into_transport(), BytesMut::from(parts.read_buf));
-        plan.run(WebSocket::from_transport(transport, Role::Server, read_ahead, deflate, &config)).await;
+        // A client that is gone by now is no news.
+        let Ok(socket) = upgrading.await else { return };
+        handle.track(&socket);
+        plan.run(socket).await;
     });
     Ok(answer)
 }

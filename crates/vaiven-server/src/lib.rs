@@ -1,8 +1,8 @@
 //! The Vaivén server: one port with rooms, an echo, the chat page, health and metrics.
 //!
-//! In the order that data flows: a connection is accepted in [`server`](self), its first request head is read by
-//! `vaiven`, and `route` says what the path means. A WebSocket path becomes a `session`, which echoes or talks in a
-//! `room`; every other request is answered by `http` with one of the `pages`, the health or the `metrics`.
+//! In the order that data flows: [`Server`] takes connections, whose first request [`vaiven`] has read; `route` says
+//! what its path means. A WebSocket becomes a `session`, which echoes or talks in a `room`; every other request is
+//! answered by `http`, with one of the `pages`, the health or the `metrics`.
 //!
 //! ```no_run
 //! # #[tokio::main(flavor = "current_thread")]
@@ -16,7 +16,6 @@
 #![forbid(unsafe_code)]
 
 mod app;
-mod connections;
 mod http;
 mod metrics;
 mod pages;
@@ -27,6 +26,7 @@ mod route;
 mod server;
 mod session;
 pub mod settings;
+mod throttle;
 
 pub use server::{Drained, Server, StartError};
 pub use settings::Settings;

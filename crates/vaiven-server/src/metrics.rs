@@ -1,13 +1,16 @@
 //! What the server counts, and the text that Prometheus reads. Labels come from fixed sets only.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use std::fmt;
 use vaiven::CloseCode;
+use vaiven::server::ServerHandle;
 
 /// What `/metrics` answers with.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -54,7 +57,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(handle: ServerHandle) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("vaiven"),
             connections_open: Family::default(),
@@ -72,6 +75,7 @@ impl Metrics {
             rate_limited: Counter::default(),
         };
         metrics.register();
+        metrics.registry.register_collector(Box::new(Listening(handle)));
         metrics
     }
 
@@ -127,5 +131,35 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a String takes all that is written");
         text
+    }
+}
+
+/// What the listener itself counts.
+#[derive(Debug)]
+struct Listening(ServerHandle);
+
+impl Collector for Listening {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = self.0.counts();
+        let gauges = [
+            ("tcp_connections_open", "Connections that are open, of every kind", counts.connections),
+            ("tcp_connections_max", "Connections that the server takes", self.0.max_connections()),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let counters = [
+            ("tcp_connections", "Connections let in", counts.accepted),
+            ("tcp_connections_dropped", "Connections dropped without an answer", counts.dropped),
+            ("tls_failures", "TLS handshakes that failed or took too long", counts.tls_failures),
+            ("accept_errors", "Times at which no connection could be accepted", counts.accept_errors),
+            ("panics", "Connections ended by a fault of the server", counts.panics),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
     }
 }

@@ -6,24 +6,22 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use vaiven::Transport;
+use vaiven::server::{HandshakeParts, Permit};
 
-/// A transport behind the head of a request, and what was read behind that.
+/// A connection behind the head of a request, and what was read behind that. The server counts it for as long as it
+/// lives.
 #[derive(Debug)]
 pub(crate) struct Replay {
     head: Bytes,
     read_ahead: BytesMut,
     transport: Transport,
+    _permit: Option<Permit>,
 }
 
 impl Replay {
-    pub(crate) fn new(head: Bytes, read_ahead: BytesMut, transport: Transport) -> Self {
-        Self { head, read_ahead, transport }
-    }
-
-    /// The transport, once all was read that came before it. What was not read again is gone.
-    pub(crate) fn into_transport(self) -> Transport {
-        debug_assert!(self.head.is_empty() && self.read_ahead.is_empty());
-        self.transport
+    pub(crate) fn new(parts: HandshakeParts) -> Self {
+        let HandshakeParts { request, transport, read_ahead, permit, .. } = parts;
+        Self { head: request.as_bytes().clone(), read_ahead, transport, _permit: permit }
     }
 }
 

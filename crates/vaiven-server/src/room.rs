@@ -210,6 +210,7 @@ impl Room {
 
     /// Delivers what waits, until nothing does.
     async fn turn(self: Arc<Self>) {
+        let _rest = Rest(&self);
         let mut senders = Vec::new();
         let mut written = 0;
         while let Some((number, batch)) = self.take_batch() {
@@ -265,6 +266,17 @@ impl Room {
         let messages = batch.messages().len() as u64;
         self.metrics.messages_out.inc_by(reached * messages);
         self.metrics.bytes_out.inc_by(reached * batch.frames().len() as u64);
+    }
+}
+
+/// Puts a room to rest whose turn was ended by a fault, so that the next message begins a new one.
+struct Rest<'a>(&'a Room);
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().in_turn = false;
+        }
     }
 }
 

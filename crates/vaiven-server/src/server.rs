@@ -1,26 +1,31 @@
 //! A listening socket to served connections, until the server is told to stop.
 
 use crate::app::App;
-use crate::replay::Replay;
 use crate::route::Route;
 use crate::session::Plan;
+use crate::throttle::Verdict;
 use crate::{Settings, http};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
-use vaiven::server::{AcceptError, Acceptance, Handshake, Refusal, Upgrade};
-use vaiven::{CloseCode, CloseFrame};
+use vaiven::CloseCode;
+use vaiven::server::{
+    AcceptError, Acceptance, DrainOptions, Handshake, Refusal, Scheme, Server as Listener, ServerEvent,
+    ServerHandle, TlsError, Upgrade,
+};
 
-/// How long accepting pauses when the system has no more file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The longest time over which connections are told that the server stops, so that they do not all come back at
+/// once. No more than two thirds of `drain_timeout`.
+const DRAIN_SPREAD: Duration = Duration::from_secs(20);
+/// Up to this many connections are told at once.
+const AT_ONCE: usize = 100;
 
 /// A server that listens. [`run`](Self::run) serves.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    listener: Listener,
+    handle: ServerHandle,
     local: SocketAddr,
     app: Arc<App>,
 }
@@ -31,19 +36,27 @@ pub struct Server {
 pub enum StartError {
     /// The address cannot be listened on.
     Listen(SocketAddr, io::Error),
+    /// The certificate cannot be shown.
+    Tls(TlsError),
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => {
-                write!(
+            Self::Listen(address, error) => match error.kind() {
+                io::ErrorKind::AddrInUse => write!(
                     f,
-                    "cannot listen on {address}: another program listens there already; stop it, or choose \
-                           another address with --listen"
-                )
-            }
-            Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+                    "cannot listen on {address}: another program does already; stop it, or choose another address \
+                     with --listen"
+                ),
+                io::ErrorKind::PermissionDenied => write!(
+                    f,
+                    "cannot listen on {address}: the system does not allow this user to; ports below 1024 are \
+                     often reserved"
+                ),
+                _ => write!(f, "cannot listen on {address}: {error}"),
+            },
+            Self::Tls(error) => error.fmt(f),
         }
     }
 }
@@ -52,6 +65,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen(_, error) => Some(error),
+            Self::Tls(error) => Some(error),
         }
     }
 }
@@ -66,22 +80,32 @@ pub struct Drained {
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
-    pub(crate) address: SocketAddr,
-    /// Whether it came by TLS.
-    pub(crate) secure: bool,
+    /// The client's address, which a trusted proxy may have named.
+    pub(crate) ip: IpAddr,
+    /// How the client reached the server.
+    pub(crate) scheme: Scheme,
 }
 
 impl Server {
     /// Listens.
     ///
     /// # Errors
-    /// [`StartError::Listen`].
+    /// [`StartError`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub async fn bind(settings: Settings) -> Result<Self, StartError> {
+        let tls = settings.tls().map_err(StartError::Tls)?;
+        let config = Arc::new(settings.server_config(tls));
         let address = settings.listen;
         let refused = |error| StartError::Listen(address, error);
-        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let listener = Listener::bind(address, Arc::clone(&config)).await.map_err(refused)?;
         let local = listener.local_addr().map_err(refused)?;
-        Ok(Self { listener, local, app: App::new(settings) })
+        let handle = listener.handle();
+        let app = App::new(settings, config, handle.clone());
+        let observer = Arc::clone(&app);
+        let listener = listener.observe(move |event| observe(&observer, &event));
+        Ok(Self { listener, handle, local, app })
     }
 
     /// The address that it listens on.
@@ -89,57 +113,63 @@ impl Server {
         self.local
     }
 
+    /// The connections that it takes: `max_connections`, or what the process may open.
+    pub fn max_connections(&self) -> usize {
+        self.handle.max_connections()
+    }
+
     /// The address of the chat page, as a browser on this machine opens it.
     pub fn url(&self) -> String {
         let mut shown = self.local;
         if shown.ip().is_unspecified() {
-            shown.set_ip(if shown.is_ipv4() {
-                [127, 0, 0, 1].into()
-            } else {
-                std::net::Ipv6Addr::LOCALHOST.into()
-            });
+            let v4 = shown.is_ipv4();
+            shown.set_ip(if v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
         }
-        format!("http://{shown}/")
+        let scheme = if self.app.config.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{shown}/")
     }
 
     /// Serves until `stop` is ready, then closes every connection with the code that it gave and waits for them,
     /// for `drain_timeout` at most.
     pub async fn run(self, stop: impl Future<Output = CloseCode>) -> Drained {
-        let mut stop = std::pin::pin!(stop);
-        let code = loop {
-            tokio::select! {
-                code = &mut stop => break code,
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, address)) => {
-                        let _ = stream.set_nodelay(true);
-                        let peer = Peer { address, secure: false };
-                        tokio::spawn(serve(Arc::clone(&self.app), stream, peer));
-                    }
-                    Err(error) => pause(&error).await,
-                }
-            }
+        let Self { listener, handle, app, .. } = self;
+        let timeout = app.settings.drain_timeout;
+        let serving = tokio::spawn(listener.serve(move |handshake| serve(Arc::clone(&app), handshake)));
+        let mut options = DrainOptions::default();
+        options.code = stop.await;
+        options.reason.push_str("the server stops");
+        options.timeout = timeout;
+        options.over = if handle.counts().websockets <= AT_ONCE {
+            Duration::ZERO
+        } else {
+            DRAIN_SPREAD.min(timeout * 2 / 3)
         };
-        drop(self.listener);
-        let deadline = Instant::now() + self.app.settings.drain_timeout;
-        self.app.connections.close_all(&CloseFrame::new(code, "the server stops")).await;
-        Drained { dropped: self.app.connections.all_gone(deadline).await }
+        let report = handle.drain(options).await;
+        serving.abort();
+        Drained { dropped: report.aborted }
     }
 }
 
-/// A client that was gone before it was accepted is nothing; a lack of descriptors needs time.
-async fn pause(error: &io::Error) {
-    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-        tracing::error!(%error, "cannot accept connections for now");
-        tokio::time::sleep(ACCEPT_PAUSE).await;
+/// Counts and logs what happened before there was a request.
+fn observe(app: &App, event: &ServerEvent<'_>) {
+    match event {
+        ServerEvent::Refused(peer, refusal) => {
+            app.metrics.refused(refusal.status(), refusal.code());
+            log_refusal(app, refusal, peer.ip(), "none");
+        }
+        ServerEvent::Dropped(peer, refusal) => {
+            tracing::debug!(%peer, code = refusal.code(), "dropped without an answer: too many are being refused");
+        }
+        ServerEvent::TlsFailed(peer, error) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
+        ServerEvent::AcceptFailed(error) => tracing::error!(%error, "no connection can be accepted for now"),
+        _ => {}
     }
 }
 
-/// Reads the first request: a WebSocket is accepted here, everything else is hyper's.
-async fn serve(app: Arc<App>, stream: TcpStream, peer: Peer) {
-    let handshake = match Handshake::read(stream, Arc::clone(&app.handshake)).await {
-        Ok(handshake) => handshake,
-        Err(error) => return ended(&app, &error, peer, "none"),
-    };
+/// Serves a connection: a WebSocket is accepted here, everything else is hyper's.
+async fn serve(app: Arc<App>, handshake: Handshake) {
+    let ip = handshake.client_ip().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let peer = Peer { ip, scheme: handshake.scheme() };
     match Route::of(handshake.request().path()) {
         Some(route) if route.is_websocket() => {
             let mut plan = None;
@@ -156,11 +186,7 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: Peer) {
             let error = handshake.refuse(Refusal::not_found()).await;
             ended(&app, &error, peer, "none");
         }
-        _ => {
-            let parts = handshake.into_parts();
-            let stream = Replay::new(parts.request.as_bytes().clone(), parts.read_ahead, parts.transport);
-            http::serve(app, stream, peer).await;
-        }
+        _ => http::serve(app, handshake.into_parts(), peer).await,
     }
 }
 
@@ -168,16 +194,21 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: Peer) {
 fn ended(app: &App, error: &AcceptError, peer: Peer, route: &str) {
     if let AcceptError::Refused(refusal) = error {
         app.metrics.refused(refusal.status(), refusal.code());
-        log_refusal(refusal, peer, route);
+        log_refusal(app, refusal, peer.ip, route);
     }
 }
 
 /// One line for whoever runs the server. A refused origin is what people search for.
-pub(crate) fn log_refusal(refusal: &Refusal, peer: Peer, route: &str) {
-    let (status, code, peer) = (refusal.status(), refusal.code(), peer.address);
-    if code == "origin" {
-        tracing::warn!(%peer, route, status, "{}", refusal.message());
-    } else {
+pub(crate) fn log_refusal(app: &App, refusal: &Refusal, peer: IpAddr, route: &str) {
+    let (status, code) = (refusal.status(), refusal.code());
+    if code != "origin" {
         tracing::debug!(%peer, route, status, code, "refused: {}", refusal.message());
+        return;
     }
+    let more = match app.origin_log.judge(Instant::now()) {
+        Verdict::Log => "",
+        Verdict::LogLast => " Further refusals of this minute are counted and not logged.",
+        Verdict::Leave => return,
+    };
+    tracing::warn!(%peer, route, status, "{}{more}", refusal.message());
 }

@@ -38,9 +38,7 @@ impl Plan {
     /// Serves the connection until its end.
     pub(crate) async fn run(self, mut socket: WebSocket) {
         let Self { app, label, seat } = self;
-        let open = app.connections.open(socket.sender());
-        app.metrics.connections.get_or_create(&label).inc();
-        app.metrics.connections_open.get_or_create(&label).inc();
+        let mut counted = Counted::new(&app.metrics, label);
         let mut inbox = Inbox::new(&app);
         let ended = match seat {
             Some(seat) => {
@@ -49,7 +47,7 @@ impl Plan {
             }
             None => echo(&mut socket, &mut inbox).await,
         };
-        let code = match ended {
+        counted.code = match ended {
             Ok(()) => socket.close_frame().map_or(CloseCode::NORMAL, |frame| frame.code),
             Err(End::Error(Error::Violation(violation))) => violation.close_code(),
             Err(End::Error(_)) => socket.close_frame().map_or(CloseCode::ABNORMAL, |frame| frame.code),
@@ -61,9 +59,28 @@ impl Plan {
                 CloseCode::POLICY
             }
         };
-        app.metrics.closed(code);
-        app.metrics.connections_open.get_or_create(&label).dec();
-        drop(open);
+    }
+}
+
+/// Counts a connection while it is open, and how it ended: with 1011 where its task was ended by a fault.
+struct Counted<'a> {
+    metrics: &'a Metrics,
+    label: RouteLabel,
+    code: CloseCode,
+}
+
+impl<'a> Counted<'a> {
+    fn new(metrics: &'a Metrics, label: RouteLabel) -> Self {
+        metrics.connections.get_or_create(&label).inc();
+        metrics.connections_open.get_or_create(&label).inc();
+        Self { metrics, label, code: CloseCode::INTERNAL }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.metrics.connections_open.get_or_create(&self.label).dec();
+        self.metrics.closed(self.code);
     }
 }
 

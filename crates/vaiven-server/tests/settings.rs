@@ -1,5 +1,7 @@
 //! Where settings come from, and what is said when they are wrong.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
@@ -78,7 +80,8 @@ fn every_setting_takes_the_value_that_it_shows() {
         let settings = Settings::of(profile);
         let lines = SETTINGS.iter().map(|setting| (setting, setting.show(&settings)));
         let set = lines.filter(|(_, shown)| !shown.is_empty());
-        let file: String = set.map(|(setting, shown)| format!("{} = {shown}\n", setting.key)).collect();
+        let lines: Vec<_> = set.map(|(setting, shown)| format!("{} = {shown}", setting.key)).collect();
+        let file = lines.join("\n");
         assert_eq!(read(&file).unwrap(), settings, "{file}");
     }
     assert_eq!(read("").unwrap(), Settings::default());
@@ -149,4 +152,69 @@ fn the_documentation_of_the_settings_is_the_table() {
         written == documentation(),
         "docs/configuration.md is out of date: run this test with WRITE_DOCS=1"
     );
+}
+
+/// Files for a test, in a folder of its own that is gone afterwards.
+struct Files(std::path::PathBuf);
+
+impl Files {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("vaiven-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // A folder that stays is no reason to fail.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_certificate_that_cannot_be_used_is_told_with_its_line() {
+    let files = Files::new("certificates");
+    let make = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (ours, other) = (make(), make());
+    let cert = files.write("cert.pem", &ours.cert.pem());
+    let key = files.write("key.pem", &ours.signing_key.serialize_pem());
+    let wrong_key = files.write("other.pem", &other.signing_key.serialize_pem());
+    let no_key = files.write("empty.pem", "");
+    let file = |cert: &str, key: &str| format!("tls_cert = \"{cert}\"\ntls_key = \"{key}\"");
+    assert!(read(&file(&cert, &key)).is_ok());
+    for (cert, key, why) in [
+        (&*cert, &*wrong_key, "is not that of the first certificate"),
+        (&cert, &no_key, "holds no private key"),
+        (&no_key, &key, "holds no certificate"),
+        (&cert, "/nowhere/key.pem", "/nowhere/key.pem cannot be read"),
+    ] {
+        let problems = read(&file(cert, key)).unwrap_err();
+        let [problem] = &problems[..] else { panic!("{problems:?}") };
+        assert!(problem.starts_with("vaiven.toml:1: tls_cert: ") && problem.contains(why), "{problem}");
+    }
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let problems = read(&file(&cert, &key)).unwrap_err();
+    assert_eq!(
+        problems,
+        [format!("vaiven.toml:2: tls_key: {key} can be read by everybody: chmod 600 {key}")]
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn more_connections_than_the_system_has_files_are_refused_where_they_were_asked_for() {
+    let Some(files) = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum else { return };
+    let problems = read(&format!("max_connections = {files}")).unwrap_err();
+    assert!(problems[0].starts_with("vaiven.toml:1: max_connections: the system allows"), "{problems:?}");
+    assert!(problems[0].contains("ulimit -n"), "{problems:?}");
 }

@@ -129,17 +129,74 @@ impl Given {
         if self.problems.is_empty() { Ok(settings) } else { Err(self.problems) }
     }
 
-    /// What is wrong only together.
+    /// What is wrong only together, or on this machine.
     fn check_pairs(&mut self, settings: &Settings) {
-        let (given, missing) = match (&settings.tls_cert, &settings.tls_key) {
-            (Some(_), None) => ("tls_cert", "tls_key"),
-            (None, Some(_)) => ("tls_key", "tls_cert"),
-            _ => return,
-        };
-        let source = self.entries.iter().rev().find(|(setting, ..)| setting.key == given);
-        let Some((.., source)) = source else { return };
-        let why = format!("{missing} is missing, and neither is of use without the other");
-        self.problems.push(Problem { source: source.clone(), key: given.to_owned(), why });
+        match (&settings.tls_cert, &settings.tls_key) {
+            (Some(_), None) => self.complain("tls_cert", without("tls_key")),
+            (None, Some(_)) => self.complain("tls_key", without("tls_cert")),
+            (Some(_), Some(key)) => {
+                if is_world_readable(key) {
+                    let why = format!("{0} can be read by everybody: chmod 600 {0}", key.display());
+                    self.complain("tls_key", why);
+                } else if let Err(error) = settings.tls() {
+                    self.complain("tls_cert", error.to_string());
+                }
+            }
+            (None, None) => {}
+        }
+        // The default is lowered to what the system allows; a number that someone chose is not.
+        if let Some(files) = most_open_files()
+            && settings.profile == Profile::Standard
+            && settings.max_connections.saturating_add(SPARE_FILES) > files
+        {
+            let why = format!(
+                "the system allows this process {files} open files, and {SPARE_FILES} are needed besides \
+                 connections: raise that with ulimit -n {0}, or LimitNOFILE={0} in systemd",
+                settings.max_connections.saturating_add(SPARE_FILES)
+            );
+            self.complain("max_connections", why);
+        }
+    }
+
+    /// Notes what is wrong with a setting, if it was given.
+    fn complain(&mut self, key: &str, why: String) {
+        let entry = self.entries.iter().rev().find(|(setting, ..)| setting.key == key);
+        if let Some((.., source)) = entry {
+            self.problems.push(Problem { source: source.clone(), key: key.to_owned(), why });
+        }
+    }
+}
+
+fn without(other: &str) -> String {
+    format!("{other} is missing, and neither is of use without the other")
+}
+
+/// Files that a server needs besides those of its connections.
+const SPARE_FILES: usize = 512;
+
+/// How many files the process may be allowed to have open; `None` where there is no such limit.
+#[cfg(unix)]
+fn most_open_files() -> Option<usize> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum?;
+    Some(usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+#[cfg(not(unix))]
+fn most_open_files() -> Option<usize> {
+    None
+}
+
+/// Whether a file is open to other users than its own.
+fn is_world_readable(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o004 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
     }
 }
 

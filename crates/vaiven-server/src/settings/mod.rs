@@ -16,7 +16,9 @@ pub use value::{Kind, Value};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
-use vaiven::server::{Origin, OriginPolicy, ServerConfig};
+use vaiven::server::{
+    ForwardedField, IpNetwork, Origin, OriginPolicy, ServerConfig, TlsConfig, TlsError, TrustedProxies,
+};
 use vaiven::{DeflateConfig, KeepaliveConfig, Limits};
 
 /// Settings of a server. What each means, and why its default is what it is, stands in [`SETTINGS`].
@@ -29,6 +31,8 @@ pub struct Settings {
     pub origins: Origins,
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
+    pub trusted_proxies: Vec<IpNetwork>,
+    pub forwarded_field: ForwardedField,
     pub metrics_from: MetricsFrom,
     pub log_format: LogFormat,
     pub log_level: LogLevel,
@@ -41,8 +45,14 @@ pub struct Settings {
     pub outbox_bytes: usize,
     pub max_rooms: usize,
     pub max_room_members: usize,
+    pub max_connections: usize,
+    pub max_connections_per_ip: u32,
+    pub handshake_rate: u32,
+    pub handshake_rate_per_ip: u32,
+    pub handshake_burst_per_ip: u32,
     pub write_timeout: Duration,
     pub handshake_timeout: Duration,
+    pub tls_timeout: Duration,
     pub close_timeout: Duration,
     pub ping_interval: Duration,
     pub ping_timeout: Duration,
@@ -119,6 +129,8 @@ impl Settings {
             origins: Origins::SameAnd(Vec::new()),
             tls_cert: None,
             tls_key: None,
+            trusted_proxies: Vec::new(),
+            forwarded_field: ForwardedField::XForwardedFor,
             metrics_from: MetricsFrom::Loopback,
             log_format: LogFormat::Human,
             log_level: LogLevel::Info,
@@ -131,8 +143,14 @@ impl Settings {
             outbox_bytes: 1 << 20,
             max_rooms: 10_000,
             max_room_members: 10_000,
+            max_connections: 10_000,
+            max_connections_per_ip: 256,
+            handshake_rate: 1_000,
+            handshake_rate_per_ip: 20,
+            handshake_burst_per_ip: 100,
             write_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
+            tls_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(10),
@@ -149,12 +167,26 @@ impl Settings {
                 message_rate: 1_000_000_000,
                 message_burst: 1_000_000_000,
                 outbox_bytes: 16 << 20,
+                max_connections: 1_000_000,
+                max_connections_per_ip: 1_000_000,
+                handshake_rate: 1_000_000,
+                handshake_rate_per_ip: 1_000_000,
+                handshake_burst_per_ip: 1_000_000,
                 ..standard
             },
         }
     }
 
-    pub(crate) fn server_config(&self) -> ServerConfig {
+    /// The certificate to show, if there is one.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub(crate) fn tls(&self) -> Result<Option<TlsConfig>, TlsError> {
+        let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
+        TlsConfig::from_pem_files(cert, key).map(Some)
+    }
+
+    pub(crate) fn server_config(&self, tls: Option<TlsConfig>) -> ServerConfig {
         let mut config = ServerConfig::default();
         config.origins = match &self.origins {
             Origins::Any => OriginPolicy::any(),
@@ -162,7 +194,15 @@ impl Settings {
                 list.iter().cloned().fold(OriginPolicy::same_origin().allow_absent(), OriginPolicy::allow)
             }
         };
+        config.tls = tls;
+        config.trusted_proxies = TrustedProxies::new(self.trusted_proxies.clone(), self.forwarded_field);
+        config.max_connections = self.max_connections;
+        config.max_connections_per_ip = self.max_connections_per_ip;
+        config.max_handshakes_per_second = self.handshake_rate;
+        config.max_handshakes_per_second_per_ip = self.handshake_rate_per_ip;
+        config.handshake_burst_per_ip = self.handshake_burst_per_ip;
         config.handshake_timeout = self.handshake_timeout;
+        config.tls_timeout = self.tls_timeout;
         config.deflate = self.compression.then(DeflateConfig::server);
         let connection = &mut config.connection;
         connection.limits.max_message_bytes = self.max_message_bytes;

@@ -76,6 +76,12 @@ settings! {
     tls_key: "FILE",
         "Private key of the certificate, in PEM",
         "";
+    trusted_proxies: "NETWORKS",
+        "Proxies whose word about the client's address counts, as 10.0.0.0/8",
+        "None: anybody can send the field. Behind a proxy that is not listed all clients have the proxy's address, and share its limits.";
+    forwarded_field: "FIELD",
+        "Field in which those proxies name the client",
+        "What most proxies write. Only one is read, since a proxy passes on what a client wrote in the other.";
     metrics_from: "WHO",
         "Who may read /metrics",
         "This machine alone, and nobody through a proxy: figures tell strangers what is going on.";
@@ -112,12 +118,30 @@ settings! {
     max_room_members: "COUNT",
         "Most members of one room",
         "A message to a room costs a write for each of them. A handshake for one more is answered with 503.";
+    max_connections: "COUNT",
+        "Most connections at a time",
+        "Never more than the process may open files, less 512. One more is answered with 503.";
+    max_connections_per_ip: "COUNT",
+        "Most connections of one address at a time; of IPv6 the first 64 bits count",
+        "A large office behind one address fits. One more is answered with 429.";
+    handshake_rate: "COUNT",
+        "Connections per second that are taken in all",
+        "What a core or two do with TLS, so that those who are connected do not starve while everyone comes back at once. More are answered with 503.";
+    handshake_rate_per_ip: "COUNT",
+        "Connections per second that one address may open in the long run",
+        "A person with a browser opens a handful. More are answered with 429.";
+    handshake_burst_per_ip: "COUNT",
+        "Connections that one address may open at once",
+        "An office after a power cut.";
     write_timeout: "SECONDS",
         "How long a client may take nothing of what waits for it",
         "Longer than a phone needs to change networks. Then the connection is dropped.";
     handshake_timeout: "SECONDS",
         "How long the opening handshake, and each request for a page, may take",
         "A phone on a bad network needs a few seconds.";
+    tls_timeout: "SECONDS",
+        "How long the TLS handshake may take",
+        "Half of the whole opening handshake.";
     close_timeout: "SECONDS",
         "How long the closing handshake may take",
         "Time for what was still on its way.";

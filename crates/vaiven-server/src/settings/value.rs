@@ -4,6 +4,7 @@ use super::{LogFormat, LogLevel, MetricsFrom, Origins, Profile};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use vaiven::server::{ForwardedField, IpNetwork};
 
 /// A value as it was written in a file, in a variable or behind a flag.
 #[derive(Clone, Debug, PartialEq)]
@@ -233,6 +234,20 @@ impl Field for Origins {
     }
 }
 
+impl Field for Vec<IpNetwork> {
+    const KIND: Kind = Kind::List;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        let Value::List(list) = value else { return Err(Self::KIND.expected()) };
+        list.iter().map(|network| network.parse().map_err(|error| format!("{error}"))).collect()
+    }
+
+    fn show(&self) -> String {
+        let list: Vec<_> = self.iter().map(|network| format!("\"{network}\"")).collect();
+        format!("[{}]", list.join(", "))
+    }
+}
+
 /// Types that are one word of a few.
 macro_rules! choice {
     ($type:ident { $($word:literal => $variant:ident),+ $(,)? }) => {
@@ -257,5 +272,6 @@ macro_rules! choice {
 
 choice!(Profile { "standard" => Standard, "autobahn" => Autobahn });
 choice!(MetricsFrom { "loopback" => Loopback, "anywhere" => Anywhere });
+choice!(ForwardedField { "x-forwarded-for" => XForwardedFor, "forwarded" => Forwarded });
 choice!(LogFormat { "human" => Human, "json" => Json });
 choice!(LogLevel { "error" => Error, "warn" => Warn, "info" => Info, "debug" => Debug, "trace" => Trace });

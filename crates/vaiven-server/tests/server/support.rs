@@ -28,6 +28,10 @@ impl TestServer {
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::default();
         settings.listen = "127.0.0.1:0".parse().unwrap();
+        // The tests of one machine are more than one person would do.
+        settings.handshake_rate_per_ip = 1_000_000;
+        settings.handshake_burst_per_ip = 1_000_000;
+        settings.max_connections_per_ip = 10_000;
         change(&mut settings);
         let server = Server::bind(settings).await.unwrap();
         let address = server.local_addr();
