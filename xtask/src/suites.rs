@@ -39,6 +39,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "clippy", about: "lints of every target, as errors", by_default: true, run: clippy },
     Suite { name: "deny", about: "licences, bans and sources of dependencies", by_default: true, run: deny },
     Suite { name: "rust", about: "unit, integration and documentation tests", by_default: true, run: rust },
+    Suite { name: "fuzz", about: "every fuzz target for a minute", by_default: true, run: fuzz },
     Suite { name: "conformance", about: "Autobahn, plain and over TLS", by_default: true, run: conformance },
     Suite {
         name: "browser",
@@ -197,6 +198,56 @@ fn rust_tests() -> Result<Tally, String> {
     };
     let docs = host::run(&mut host::cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]))?;
     Ok(tests.and(libtest_tally(&docs.output).checked(docs.ok)))
+}
+
+/// Seconds that each fuzz target runs.
+const FUZZ_SECONDS: u32 = 60;
+
+fn fuzz() -> Outcome {
+    if host::find("cargo-fuzz").is_none() {
+        return Outcome::Skipped("cargo-fuzz is not here (cargo install --locked cargo-fuzz)".to_owned());
+    }
+    fuzz_targets().into()
+}
+
+/// Builds the targets once, with AddressSanitizer where the compiler has it, and runs two at a time.
+fn fuzz_targets() -> Result<Tally, String> {
+    let nightly =
+        host::run(Command::new("cargo").args(["+nightly", "--version"])).is_ok_and(|found| found.ok);
+    let (toolchain, sanitizer) = if nightly { ("+nightly", "address") } else { ("+stable", "none") };
+    let fuzz = |arguments: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.arg(toolchain).arg("fuzz").args(arguments).current_dir(host::root());
+        command
+    };
+    let built = host::run(&mut fuzz(&["build", "--sanitizer", sanitizer]))?;
+    if !built.ok {
+        return Err("the fuzz targets do not build".to_owned());
+    }
+    let listed = host::run(&mut fuzz(&["list"]))?;
+    let targets: Vec<&str> = listed.output.lines().collect();
+    let limit = format!("-max_total_time={FUZZ_SECONDS}");
+    let mut tally = Tally::default();
+    for pair in targets.chunks(2) {
+        let runs = std::thread::scope(|scope| {
+            let start = |target: &&str| {
+                let seeds = format!("fuzz/seeds/{target}");
+                let corpus = format!("fuzz/corpus/{target}");
+                let mut command = fuzz(&["run", "--sanitizer", sanitizer, target, &corpus, &seeds]);
+                command.args(["--", &limit, "-timeout=10", "-print_final_stats=0", "-verbosity=0"]);
+                scope.spawn(move || {
+                    std::fs::create_dir_all(host::root().join(corpus)).map_err(|error| error.to_string())?;
+                    host::run(&mut command)
+                })
+            };
+            let running: Vec<_> = pair.iter().map(start).collect();
+            running.into_iter().map(|run| run.join().expect("the thread does not panic")).collect::<Vec<_>>()
+        });
+        for run in runs {
+            tally = tally.and(Tally::of(&run?));
+        }
+    }
+    Ok(tally)
 }
 
 fn conformance() -> Outcome {
