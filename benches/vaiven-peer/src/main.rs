@@ -6,7 +6,6 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bench_peers::{MAX_MESSAGE_BYTES, Options, serve};
-use tokio::net::TcpStream;
 use vaiven::server::{Handshake, ServerConfig};
 use vaiven::{DeflateConfig, Prepared, Sender, WebSocket};
 
@@ -30,14 +29,10 @@ fn main() {
     serve(options.listen, move |stream| {
         let (config, room) = (Arc::clone(&config), Arc::clone(&room));
         async move {
-            let socket = accept(stream, &config).await?;
+            let socket = Handshake::read(stream, config).await?.accept().await?;
             if options.fanout { member(socket, &room).await } else { echo(socket).await }
         }
     });
-}
-
-async fn accept(stream: TcpStream, config: &ServerConfig) -> Result<WebSocket> {
-    Ok(Handshake::read(stream, config).await?.accept(config).await?)
 }
 
 async fn echo(mut socket: WebSocket) -> Result<()> {
