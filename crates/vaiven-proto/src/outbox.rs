@@ -184,14 +184,15 @@ mod tests {
     fn what_is_written_is_let_go_although_something_always_waits() {
         let mut outbox = Outbox::default();
         outbox.append(1_000, |out| out.resize(out.len() + 1_000, b'a'));
-        for step in 0..10_000_u32 {
+        let steps = if cfg!(miri) { 100 } else { 10_000_u32 };
+        for step in 0..steps {
             let number = step.to_be_bytes();
             outbox.append(100, |out| out.extend(number.iter().cycle().take(100)));
             outbox.advance(100);
             assert!(outbox.tail.capacity() <= 64 << 10, "{} in step {step}", outbox.tail.capacity());
         }
         let waiting = drain(&mut outbox, 1_000);
-        let expected: Vec<u8> = (9_990..10_000_u32).flat_map(|step| step.to_be_bytes().repeat(25)).collect();
+        let expected: Vec<u8> = (steps - 10..steps).flat_map(|step| step.to_be_bytes().repeat(25)).collect();
         assert_eq!(waiting, expected);
     }
 

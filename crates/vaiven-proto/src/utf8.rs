@@ -78,8 +78,9 @@ mod tests {
     #[track_caller]
     fn check(text: &[u8], valid: bool) {
         assert_eq!(is_utf8(text), valid, "{text:02x?}");
-        for first in 0..=text.len() {
-            for second in first..=text.len() {
+        let step = if cfg!(miri) { 7 } else { 1 };
+        for first in (0..=text.len()).step_by(step) {
+            for second in (first..=text.len()).step_by(step) {
                 let mut validator = Utf8Validator::default();
                 let verdict = [&text[..first], &text[first..second], &text[second..]]
                     .into_iter()
