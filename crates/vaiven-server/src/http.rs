@@ -175,12 +175,12 @@ fn upgrade(
         Ok(())
     };
     let (answer, upgrading) = upgrade_with(request, &app.config, decide)?;
-    let (plan, handle) = (plan.expect("it was made before the answer"), app.handle.clone());
+    let (mut plan, handle) = (plan.expect("it was made before the answer"), app.handle.clone());
     tokio::spawn(async move {
         // A client that is gone by now is no news.
-        let Ok(socket) = upgrading.await else { return };
+        let Ok(mut socket) = upgrading.await else { return };
         handle.track(&socket);
-        plan.run(socket).await;
+        plan.run(&mut socket).await;
     });
     Ok(answer)
 }

@@ -9,11 +9,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
-use vaiven::CloseCode;
 use vaiven::server::{
     AcceptError, Acceptance, DrainOptions, Handshake, Refusal, Scheme, Server as Listener, ServerEvent,
     ServerHandle, TlsError, Upgrade,
 };
+use vaiven::{CloseCode, WebSocket};
 
 /// The longest time over which connections are told that the server stops, so that they do not all come back at
 /// once. No more than two thirds of `drain_timeout`.
@@ -166,11 +166,23 @@ fn observe(app: &App, event: &ServerEvent<'_>) {
     }
 }
 
-/// Serves a connection: a WebSocket is accepted here, everything else is hyper's.
-async fn serve(app: Arc<App>, handshake: Handshake) {
+/// Serves a connection. Its beginning is boxed, so that it takes no room while the WebSocket lives, and the WebSocket,
+/// since a future holds what it moves twice.
+fn serve(app: Arc<App>, handshake: Handshake) -> impl Future<Output = ()> + Send {
+    let opening = Box::pin(open(app, handshake));
+    async move {
+        if let Some(mut opened) = opening.await {
+            let (plan, socket) = &mut *opened;
+            plan.run(socket).await;
+        }
+    }
+}
+
+/// Accepts a WebSocket; everything else is hyper's, until its end.
+async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocket)>> {
     let ip = handshake.client_ip().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let peer = Peer { ip, scheme: handshake.scheme() };
-    match Route::of(handshake.request().path()) {
+    let (error, pattern) = match Route::of(handshake.request().path()) {
         Some(route) if route.is_websocket() => {
             let mut plan = None;
             let decide = |_: &Upgrade<'_>, _: &mut Acceptance<'_>| {
@@ -178,24 +190,23 @@ async fn serve(app: Arc<App>, handshake: Handshake) {
                 Ok(())
             };
             match handshake.accept_with(decide).await {
-                Ok(socket) => plan.expect("it was made before the answer").run(socket).await,
-                Err(error) => ended(&app, &error, peer, route.pattern()),
+                Ok(socket) => return plan.map(|plan| Box::new((plan, socket))),
+                Err(error) => (error, route.pattern()),
             }
         }
         None if handshake.request().wants_websocket() => {
-            let error = handshake.refuse(Refusal::not_found()).await;
-            ended(&app, &error, peer, "none");
+            (handshake.refuse(Refusal::not_found()).await, "none")
         }
-        _ => http::serve(app, handshake.into_parts(), peer).await,
-    }
-}
-
-/// Counts and logs a handshake of which nothing came.
-fn ended(app: &App, error: &AcceptError, peer: Peer, route: &str) {
+        _ => {
+            Box::pin(http::serve(app, handshake.into_parts(), peer)).await;
+            return None;
+        }
+    };
     if let AcceptError::Refused(refusal) = error {
         app.metrics.refused(refusal.status(), refusal.code());
-        log_refusal(app, refusal, peer.ip, route);
+        log_refusal(&app, &refusal, peer.ip, pattern);
     }
+    None
 }
 
 /// One line for whoever runs the server. A refused origin is what people search for.
@@ -211,4 +222,17 @@ pub(crate) fn log_refusal(app: &App, refusal: &Refusal, peer: IpAddr, route: &st
         Verdict::Leave => return,
     };
     tracing::warn!(%peer, route, status, "{}{more}", refusal.message());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_task_of_a_waiting_connection_stays_small() {
+        fn size<F>(_: impl Fn(Arc<App>, Handshake) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size(serve) <= 768, "{} bytes", size(serve));
+    }
 }

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::metrics::{Metrics, RouteLabel};
 use crate::rate::Bucket;
-use crate::room::{Full, Membership, Seat};
+use crate::room::{Full, Seat};
 use crate::route::Route;
 use futures_core::Stream;
 use std::future::poll_fn;
@@ -35,51 +35,50 @@ impl Plan {
         Ok(Self { app: Arc::clone(app), label: RouteLabel { route: route.pattern() }, seat })
     }
 
-    /// Serves the connection until its end.
-    pub(crate) async fn run(self, mut socket: WebSocket) {
-        let Self { app, label, seat } = self;
-        let mut counted = Counted::new(&app.metrics, label);
-        let mut inbox = Inbox::new(&app);
-        let ended = match seat {
-            Some(seat) => {
-                let membership = seat.take(socket.sender());
-                room(&mut socket, &mut inbox, &membership).await
-            }
-            None => echo(&mut socket, &mut inbox).await,
-        };
+    /// Serves the connection until its end. It is borrowed, since an async function keeps its arguments twice, in a
+    /// task that mostly waits.
+    pub(crate) async fn run(&mut self, socket: &mut WebSocket) {
+        let app = &*self.app;
+        let mut counted = Counted::new(&app.metrics, &self.label);
+        let ended = talk(app, &mut self.seat, socket).await;
         counted.code = match ended {
             Ok(()) => socket.close_frame().map_or(CloseCode::NORMAL, |frame| frame.code),
             Err(End::Error(Error::Violation(violation))) => violation.close_code(),
             Err(End::Error(_)) => socket.close_frame().map_or(CloseCode::ABNORMAL, |frame| frame.code),
             Err(End::TooFast) => {
                 app.metrics.rate_limited.inc();
-                let told = socket.close(CloseCode::POLICY, "too many messages: slow down and reconnect");
-                // Whether it was read or not, the connection is over.
-                let _ = tokio::time::timeout(TOLD_TIMEOUT, told).await;
+                Box::pin(tell_too_fast(socket)).await;
                 CloseCode::POLICY
             }
         };
     }
 }
 
+/// Closes with 1008.
+async fn tell_too_fast(socket: &mut WebSocket) {
+    let told = socket.close(CloseCode::POLICY, "too many messages: slow down and reconnect");
+    // Whether it was read or not, the connection is over.
+    let _ = tokio::time::timeout(TOLD_TIMEOUT, told).await;
+}
+
 /// Counts a connection while it is open, and how it ended: with 1011 where its task was ended by a fault.
 struct Counted<'a> {
     metrics: &'a Metrics,
-    label: RouteLabel,
+    label: &'a RouteLabel,
     code: CloseCode,
 }
 
 impl<'a> Counted<'a> {
-    fn new(metrics: &'a Metrics, label: RouteLabel) -> Self {
-        metrics.connections.get_or_create(&label).inc();
-        metrics.connections_open.get_or_create(&label).inc();
+    fn new(metrics: &'a Metrics, label: &'a RouteLabel) -> Self {
+        metrics.connections.get_or_create(label).inc();
+        metrics.connections_open.get_or_create(label).inc();
         Self { metrics, label, code: CloseCode::INTERNAL }
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.metrics.connections_open.get_or_create(&self.label).dec();
+        self.metrics.connections_open.get_or_create(self.label).dec();
         self.metrics.closed(self.code);
     }
 }
@@ -101,6 +100,17 @@ enum End {
     TooFast,
 }
 
+/// Talks in the room of the seat, or echoes.
+async fn talk(app: &App, seat: &mut Option<Seat>, socket: &mut WebSocket) -> Result<(), End> {
+    let mut inbox = Inbox::new(app);
+    let Some(seat) = seat.take() else { return echo(socket, &mut inbox).await };
+    let membership = seat.take(socket.sender());
+    while let Some(message) = inbox.next(socket).await? {
+        membership.publish(message).await;
+    }
+    Ok(())
+}
+
 async fn echo(socket: &mut WebSocket, inbox: &mut Inbox<'_>) -> Result<(), End> {
     while let Some(message) = inbox.next(socket).await? {
         let len = message.len() as u64;
@@ -110,13 +120,6 @@ async fn echo(socket: &mut WebSocket, inbox: &mut Inbox<'_>) -> Result<(), End> 
         }
         inbox.echoed += 1;
         inbox.echoed_bytes += len;
-    }
-    Ok(())
-}
-
-async fn room(socket: &mut WebSocket, inbox: &mut Inbox<'_>, membership: &Membership) -> Result<(), End> {
-    while let Some(message) = inbox.next(socket).await? {
-        membership.publish(message).await;
     }
     Ok(())
 }
