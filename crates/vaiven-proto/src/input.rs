@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 /// How many times its own size a message may keep alive: one shorter than this part of the allocation that it
 /// arrived in is copied out, so that a short message that is kept for long does not hold a large buffer. An
 /// allocation of up to 4 KiB is shared whatever the size of its messages.
-pub const MAX_SHARE: usize = 32;
+pub const MAX_SHARE: usize = 64;
 
 /// An allocation of at most 4 KiB may be kept alive by the shortest message.
 const SMALL_ALLOCATION: usize = 4 << 10;

@@ -5,6 +5,8 @@ use std::{cell::RefCell, collections::VecDeque, io::IoSlice};
 
 /// From this length on a payload is queued by reference instead of being copied behind its header.
 pub(crate) const SHARE_MIN: usize = 4 << 10;
+/// The same for frames that are shared with others: the reference is there already.
+const SHARED_MIN: usize = 512;
 
 /// Bytes on their way out, in order: read through [`Buf`], with vectored writes in mind.
 ///
@@ -51,7 +53,7 @@ impl Outbox {
     /// Appends whole frames that are shared with others: by reference where they are long, else as a copy.
     #[inline]
     pub(crate) fn extend(&mut self, frames: &Bytes) {
-        if frames.len() < SHARE_MIN {
+        if frames.len() < SHARED_MIN {
             self.append(frames.len(), |out| out.extend_from_slice(frames));
         } else {
             self.push(frames.clone());

@@ -7,12 +7,13 @@ use bytes::BytesMut;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-/// Bytes of a slab: what one read takes at most. Large, since a system call has a price by the call.
-pub(crate) const SLAB_BYTES: usize = 512 << 10;
+/// Bytes of a slab: what one read takes at most. Large, since a system call has a price by the call; a little more than
+/// 512 KiB, so that payloads of 256 KiB fit in twice with their headers.
+pub(crate) const SLAB_BYTES: usize = 576 << 10;
 /// Below this much room a slab is set aside: a payload of 256 KiB still fits behind others.
 const MIN_ROOM: usize = (256 << 10) + 64;
 /// Slabs of a thread that are set aside while messages are in them, to be used again without asking the system for
-/// memory: at most 32 MiB.
+/// memory: at most 36 MiB.
 const MAX_RETIRED: usize = 64;
 /// How many of them are looked at before a new slab is made; the ones that wait longest come first.
 const MAX_TRIES: usize = 4;

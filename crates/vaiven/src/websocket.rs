@@ -91,7 +91,7 @@ impl WebSocket {
     ///
     /// # Limits
     /// A message is at most `limits.max_message_bytes` long. It may share the memory that it arrived in with its
-    /// neighbours, and keeps at most thirty-two times its own size alive.
+    /// neighbours, and keeps at most sixty-four times its own size alive.
     #[inline]
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
         poll_fn(|cx| self.receiver.poll_recv(cx)).await

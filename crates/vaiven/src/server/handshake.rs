@@ -159,12 +159,12 @@ impl Handshake {
             Err(AcceptError::Refused(refusal)) => return Err(write_refusal(transport, refusal).await),
             Err(error) => return Err(error),
         };
+        // The address is asked for when somebody wants it: that is a call of the system.
         let (address, scheme) = match &transport {
-            Transport::Tcp(stream) => (stream.peer_addr().ok(), Scheme::Http),
+            Transport::Tcp(_) => (None, Scheme::Http),
             Transport::Other(_) => (None, Scheme::Unknown),
         };
-        let client_ip = address.map(|address| address.ip().to_canonical());
-        let peer = Peer { address, client_ip, scheme };
+        let peer = Peer { address, client_ip: None, scheme };
         Ok(Self::new(request, transport, read_ahead, deadline, config, peer))
     }
 
@@ -176,12 +176,12 @@ impl Handshake {
     /// The address of the peer: the client's, or a proxy's. `None` on a stream that is no TCP socket and came from
     /// elsewhere.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.inner.peer.address
+        self.inner.remote_addr()
     }
 
     /// The address of the client: the peer's, or what a [trusted proxy](super::TrustedProxies) says it is.
     pub fn client_ip(&self) -> Option<IpAddr> {
-        self.inner.peer.client_ip
+        self.inner.client_ip()
     }
 
     /// Whether the client uses TLS, as far as that is known; the Origin is judged by it.
@@ -249,8 +249,9 @@ impl Handshake {
 
     /// The request, the stream, and what was read behind the head: for another protocol on the same port.
     pub fn into_parts(self) -> HandshakeParts {
+        let (remote_addr, client_ip) = (self.inner.remote_addr(), self.inner.client_ip());
         let Inner { request, transport, read_ahead, peer, permit, .. } = *self.inner;
-        let Peer { address: remote_addr, client_ip, scheme } = peer;
+        let scheme = peer.scheme;
         HandshakeParts { request, transport, read_ahead, remote_addr, client_ip, scheme, permit }
     }
 }
@@ -259,6 +260,17 @@ impl Handshake {
 type Answer = (BytesMut, Option<Deflate>);
 
 impl Inner {
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        self.peer.address.or_else(|| match &self.transport {
+            Transport::Tcp(stream) => stream.peer_addr().ok(),
+            Transport::Other(_) => None,
+        })
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        self.peer.client_ip.or_else(|| Some(self.remote_addr()?.ip().to_canonical()))
+    }
+
     fn answer(
         &self,
         decide: impl FnOnce(&Upgrade<'_>, &mut Acceptance<'_>) -> Result<(), Refusal>,
