@@ -12,7 +12,7 @@ pub(crate) const SERVER_CORE: usize = 0;
 /// Core of the load generator.
 pub(crate) const LOAD_CORE: usize = 1;
 
-/// Pins the calling thread, and what it starts from now on, to one core.
+/// Pins the calling thread to one core.
 pub(crate) fn pin(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core);

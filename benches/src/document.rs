@@ -14,6 +14,11 @@ const LOCK_FILE: &str = include_str!("../Cargo.lock");
 const CRATES: [&str; 6] =
     ["tokio", "tokio-tungstenite", "fastwebsockets", "tokio-websockets", "sockudo-ws", "yawc"];
 
+/// Whether there is a place for the results: to know before the hour that they take.
+pub(crate) fn check(work: Work) -> Result<()> {
+    replace(&fs::read_to_string(DOCUMENT)?, work.name(), "").map(drop)
+}
+
 /// Puts the results of one kind of work into its place.
 pub(crate) fn write(work: Work, runs: usize, rows: &[Row]) -> Result<()> {
     let document = fs::read_to_string(DOCUMENT)?;
@@ -32,7 +37,8 @@ fn replace(document: &str, name: &str, section: &str) -> Result<String> {
 }
 
 fn section(work: Work, runs: usize, rows: &[Row]) -> String {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let quoted = |arg: String| if arg.contains([' ', '*']) { format!("\"{arg}\"") } else { arg };
+    let arguments: Vec<String> = std::env::args().skip(1).map(quoted).collect();
     let mut text = format!(
         "`cargo run --release --manifest-path benches/Cargo.toml -- {}`, {runs} rounds.  \n{}.  \n{}.\n\n\
          {}: median, and in brackets the ratio to raw, as the median of the rounds' ratios. \

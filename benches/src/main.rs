@@ -33,7 +33,7 @@ use crate::cell::{Cell, Work};
 use crate::client::Target;
 use crate::meter::{Meter, Span};
 use crate::options::{HELP, Options};
-use crate::peer::{Package, Peer, Server};
+use crate::peer::{BECOME_SERVER, Package, Peer, Server, become_server};
 use crate::table::{Column, Row};
 use crate::wire::Exchange;
 
@@ -50,13 +50,20 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let options = Options::parse(std::env::args().skip(1))?;
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|argument| argument == BECOME_SERVER).is_some() {
+        return become_server(arguments);
+    }
+    let options = Options::parse(arguments)?;
     if options.help {
         print!("{HELP}");
         return Ok(());
     }
     if cfg!(debug_assertions) {
         return Err("run with --release: the load generator must be cheap".into());
+    }
+    if options.writes() {
+        options.works().iter().try_for_each(|work| document::check(*work))?;
     }
     let peers = options.peers();
     for package in [Package::Peers, Package::Vaiven, Package::Product] {

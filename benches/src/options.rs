@@ -21,7 +21,7 @@ Work:
   all       everything, the default
 
 Options:
-  --peers LIST     only peers whose name starts with one of these, separated by commas; always with raw
+  --peers LIST     only these, as in \"vaiven,sockudo*\", where * is any rest; raw is always with them
   --cells FILTER   only cells whose name contains this, as in \"N 200, P 16\"
   --runs N         rounds for each cell [default: 5]
   --quick          a short look: few cells, short spans, two rounds
@@ -86,7 +86,11 @@ impl Options {
 
     fn all_peers(&self) -> impl Iterator<Item = &'static Peer> {
         PEERS.iter().filter(|peer| {
-            let chosen = |names: &Vec<String>| names.iter().any(|name| peer.name.starts_with(name.as_str()));
+            let is_named = |name: &String| match name.strip_suffix('*') {
+                Some(start) => peer.name.starts_with(start),
+                None => peer.name == name,
+            };
+            let chosen = |names: &Vec<String>| names.iter().any(is_named);
             peer.is_raw() || self.peers.as_ref().is_none_or(chosen)
         })
     }

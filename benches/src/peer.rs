@@ -1,15 +1,21 @@
 //! Who is measured: the table of servers, and how each is built and started.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::cell::{Cell, Work};
 use crate::{Result, cpu};
 
 /// Name of the limit that the others are compared with.
 pub(crate) const RAW: &str = "raw";
+
+/// First argument by which the bench starts itself, to become a server.
+pub(crate) const BECOME_SERVER: &str = "become-server";
 
 /// Where a server's program comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,11 +98,12 @@ impl Peer {
         }
     }
 
-    fn command(&self, cell: &Cell, request_bytes: usize, listen: SocketAddr) -> Command {
-        let mut command = Command::new(self.package.programs().join(self.program));
+    fn command(&self, cell: &Cell, request_bytes: usize, listen: SocketAddr) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(BECOME_SERVER).arg(self.package.programs().join(self.program));
         if self.package == Package::Product {
             command.args(["serve", "--listen", &listen.to_string()]).args(self.args);
-            return command;
+            return Ok(command);
         }
         command.args(["--listen", &listen.to_string()]).args(self.args);
         match cell.work {
@@ -107,7 +114,7 @@ impl Peer {
         if self.is_raw() {
             command.args(["--frame", &request_bytes.to_string()]);
         }
-        command
+        Ok(command)
     }
 }
 
@@ -129,12 +136,21 @@ impl Package {
             Self::Product => "vaiven-cli",
         };
         let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--release", "--locked", "--bins", "--package", package, "--manifest-path"])
+            .args(["build", "--release", "--bins", "--package", package, "--manifest-path"])
             .arg(self.manifest())
             .env_remove("CARGO_TARGET_DIR")
             .status()?;
         if status.success() { Ok(()) } else { Err(format!("{package} does not build").into()) }
     }
+}
+
+/// Becomes another program, on the server's core; it is killed when its parent, the bench, is gone.
+pub(crate) fn become_server(mut arguments: impl Iterator<Item = String>) -> Result<()> {
+    let program = arguments.next().ok_or("no program")?;
+    cpu::pin(cpu::SERVER_CORE)?;
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let error = Command::new(&program).args(arguments).exec();
+    Err(format!("{program}: {error}").into())
 }
 
 /// A running server, on its own core. It is killed when dropped.
@@ -149,11 +165,9 @@ impl Server {
     pub(crate) fn start(peer: &Peer, cell: &Cell, request_bytes: usize) -> Result<Self> {
         // A free port: the listener that found it is closed before the server starts.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        cpu::pin(cpu::SERVER_CORE)?;
-        let spawned =
-            peer.command(cell, request_bytes, address).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-        cpu::pin(cpu::LOAD_CORE)?;
-        let mut server = Self { child: spawned?, address };
+        let mut command = peer.command(cell, request_bytes, address)?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        let mut server = Self { child, address };
         let deadline = Instant::now() + Duration::from_secs(5);
         while TcpStream::connect(address).is_err() {
             if let Some(status) = server.child.try_wait()? {

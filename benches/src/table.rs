@@ -66,7 +66,7 @@ impl Row {
     /// Lines for the terminal.
     pub(crate) fn to_text(&self) -> String {
         let mut text = format!(
-            "{:<26} {:>8}  {:<17} {:>6}  {}\n",
+            "{:<34} {:>8}  {:<17} {:>6}  {}\n",
             self.cell.name(),
             "median",
             "min - max",
@@ -77,7 +77,7 @@ impl Row {
             let name = column.peer.name;
             let line = match (column.cost(), self.ratio(column)) {
                 (Some(cost), Some(ratio)) => format!(
-                    "  {name:<24} {:>8}  {:<17} {:>6.2}  {:.2} - {:.2}{}\n",
+                    "  {name:<32} {:>8}  {:<17} {:>6.2}  {:.2} - {:.2}{}\n",
                     number(cost.median),
                     format!("{} - {}", number(cost.min), number(cost.max)),
                     ratio.median,
@@ -85,7 +85,7 @@ impl Row {
                     ratio.max,
                     if self.is_behind(column) { "  behind" } else { "" },
                 ),
-                _ => format!("  {name:<24} {:>8}\n", "failed"),
+                _ => format!("  {name:<32} {:>8}\n", "failed"),
             };
             text.push_str(&line);
         }

@@ -193,10 +193,10 @@ impl AnswerReader {
     fn verify_deflated(&mut self, payload: &[u8]) -> Result<()> {
         let mut compressed = std::mem::take(&mut self.partial);
         compressed.extend_from_slice(&DEFLATE_TAIL);
-        let mut inflated = Vec::with_capacity(payload.len() + 64);
+        let mut message = Vec::with_capacity(payload.len() + 64);
         let inflater = self.inflater.get_or_insert_with(|| Decompress::new(false));
-        inflater.decompress_vec(&compressed, &mut inflated, FlushDecompress::Sync)?;
-        if inflated == payload { Ok(()) } else { Err("the answer inflates to something else".into()) }
+        inflater.decompress_vec(&compressed, &mut message, FlushDecompress::Sync)?;
+        if message == payload { Ok(()) } else { Err("the answer inflates to something else".into()) }
     }
 }
 

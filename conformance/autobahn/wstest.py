@@ -173,6 +173,8 @@ def main():
         fuzzing.startClient(spec)
     else:
         fuzzing.startServer(spec, 0)
+    if not all(factory.specCases for factory in factories):
+        sys.exit('SUITE ERROR no case has such a number')  # it would wait forever
     # Also after SIGTERM: what was run so far is reported.
     reactor.addSystemEventTrigger('before', 'shutdown', lambda: [factory.createReports() for factory in factories])
     reactor.run()

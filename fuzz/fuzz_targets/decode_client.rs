@@ -1,2 +1,3 @@
+//! The fuzz target `decode_client`; what it compares stands in `src/`.
 #![no_main]
 libfuzzer_sys::fuzz_target!(|data: &[u8]| vaiven_fuzz::decode_client(data));

@@ -13,6 +13,8 @@ import { chromium } from 'playwright-core';
 const ROOT = resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../..');
 const SCREENSHOTS = process.env.SCREENSHOTS ?? join(ROOT, 'target/screenshots');
 
+const STOP_MS = 40_000; // a drain may take 30 s
+
 /** Waits until `probe` gives something other than undefined, null or false. */
 export async function eventually(what, probe, milliseconds = 20_000) {
   const deadline = Date.now() + milliseconds;
@@ -65,16 +67,26 @@ export class Server {
     this.ended.then(() => { over = true; });
     child.stdout.resume();
     child.stderr.on('data', (data) => { this.log += data; });
-    await eventually('the server to listen', async () => {
-      if (over) throw new Error(`${program} ended at once: ${this.log}`);
-      return fetch(`${this.origin}/health`).then((response) => response.ok, () => false);
-    });
+    try {
+      await eventually('the server to listen', async () => {
+        if (over) throw new Error(`${program} ended at once: ${this.log}`);
+        return fetch(`${this.origin}/health`).then((response) => response.ok, () => false);
+      });
+    } catch (error) {
+      child.kill('SIGKILL');
+      throw error;
+    }
   }
 
-  /** Ends the server as a service manager would, and waits until it is gone. */
+  /** Ends the server as a service manager would, waits until it is gone, and gives its exit status. */
   async stop() {
+    let patience = true;
     this.child.kill('SIGTERM');
-    await this.ended;
+    const force = setTimeout(() => { patience = false; this.child.kill('SIGKILL'); }, STOP_MS);
+    const status = await this.ended;
+    clearTimeout(force);
+    if (!patience) throw new Error(`the server did not end within ${STOP_MS} ms of SIGTERM`);
+    return status;
   }
 }
 

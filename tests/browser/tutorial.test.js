@@ -79,9 +79,13 @@ for (const script of present(GREETINGS)) {
     await listener.close();
   });
 
-  test(`${script.file}: a page of a foreign origin is told, and so is who runs the server`, async () => {
+  test(`${script.file}: a page of a foreign origin is told, and so is who runs the server`, async (t) => {
     const foreign = createServer((_, response) => response.end('foreign'));
     await new Promise((done) => foreign.listen(0, '127.0.0.1', done));
+    t.after(() => {
+      foreign.closeAllConnections();
+      foreign.close();
+    });
     const origin = `http://127.0.0.1:${foreign.address().port}`;
     const stranger = await emptyPage(origin);
     await runScript(stranger, script.file, server.room('greeting'));
@@ -92,16 +96,15 @@ for (const script of present(GREETINGS)) {
       () => server.log.split('\n').find((text) => text.includes(origin)));
     assert.match(told, /origin/i);
     await stranger.close();
-    foreign.closeAllConnections();
-    foreign.close();
   });
 
-  test(`${script.file}: the end of the server is noticed`, async () => {
+  test(`${script.file}: the end of the server is noticed`, async (t) => {
     const mortal = await Server.start();
+    t.after(() => mortal.stop());
     const client = await emptyPage(mortal.origin);
     await runScript(client, script.file, mortal.room('greeting'));
     await line(client, script.received);
-    await mortal.stop();
+    assert.equal(await mortal.stop(), 0);
     await line(client, script.closed);
     await client.close();
   });

@@ -2,6 +2,7 @@
 //!
 //! To add one, write a function that returns a [`Tally`] and add a row to [`SUITES`].
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -38,6 +39,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "clippy", about: "lints of every target, as errors", by_default: true, run: clippy },
     Suite { name: "deny", about: "licences, bans and sources of dependencies", by_default: true, run: deny },
     Suite { name: "rust", about: "unit, integration and documentation tests", by_default: true, run: rust },
+    Suite { name: "fuzz", about: "every fuzz target for a minute", by_default: true, run: fuzz },
     Suite { name: "conformance", about: "Autobahn, plain and over TLS", by_default: true, run: conformance },
     Suite {
         name: "browser",
@@ -198,6 +200,56 @@ fn rust_tests() -> Result<Tally, String> {
     Ok(tests.and(libtest_tally(&docs.output).checked(docs.ok)))
 }
 
+/// Seconds that each fuzz target runs.
+const FUZZ_SECONDS: u32 = 60;
+
+fn fuzz() -> Outcome {
+    if host::find("cargo-fuzz").is_none() {
+        return Outcome::Skipped("cargo-fuzz is not here (cargo install --locked cargo-fuzz)".to_owned());
+    }
+    fuzz_targets().into()
+}
+
+/// Builds the targets once, with AddressSanitizer where the compiler has it, and runs two at a time.
+fn fuzz_targets() -> Result<Tally, String> {
+    let nightly =
+        host::run(Command::new("cargo").args(["+nightly", "--version"])).is_ok_and(|found| found.ok);
+    let (toolchain, sanitizer) = if nightly { ("+nightly", "address") } else { ("+stable", "none") };
+    let fuzz = |arguments: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.arg(toolchain).arg("fuzz").args(arguments).current_dir(host::root());
+        command
+    };
+    let built = host::run(&mut fuzz(&["build", "--sanitizer", sanitizer]))?;
+    if !built.ok {
+        return Err("the fuzz targets do not build".to_owned());
+    }
+    let listed = host::run(&mut fuzz(&["list"]))?;
+    let targets: Vec<&str> = listed.output.lines().collect();
+    let limit = format!("-max_total_time={FUZZ_SECONDS}");
+    let mut tally = Tally::default();
+    for pair in targets.chunks(2) {
+        let runs = std::thread::scope(|scope| {
+            let start = |target: &&str| {
+                let seeds = format!("fuzz/seeds/{target}");
+                let corpus = format!("fuzz/corpus/{target}");
+                let mut command = fuzz(&["run", "--sanitizer", sanitizer, target, &corpus, &seeds]);
+                command.args(["--", &limit, "-timeout=10", "-print_final_stats=0", "-verbosity=0"]);
+                scope.spawn(move || {
+                    std::fs::create_dir_all(host::root().join(corpus)).map_err(|error| error.to_string())?;
+                    host::run(&mut command)
+                })
+            };
+            let running: Vec<_> = pair.iter().map(start).collect();
+            running.into_iter().map(|run| run.join().expect("the thread does not panic")).collect::<Vec<_>>()
+        });
+        for run in runs {
+            tally = tally.and(Tally::of(&run?));
+        }
+    }
+    Ok(tally)
+}
+
 fn conformance() -> Outcome {
     autobahn(&[
         ("server", "ci", false),
@@ -222,9 +274,8 @@ fn conformance_full() -> Outcome {
 fn autobahn(runs: &[(&str, &str, bool)]) -> Result<Tally, String> {
     let python = python_with_venv()?;
     host::ensure(&["openssl"], "openssl")?;
-    release_build(&["--package", "vaiven-cli"])?;
+    let server = server_binary()?;
     release_build(&["--package", "vaiven", "--example", "autobahn_client"])?;
-    let server = host::target().join("release/vaiven");
     let client = host::target().join("release/examples/autobahn_client");
     let mut tally = Tally::default();
     for (role, cases, tls) in runs {
@@ -261,13 +312,22 @@ fn autobahn_tally(output: &str) -> Tally {
     Tally { passed: cases.saturating_sub(failed), failed }
 }
 
-fn python_with_venv() -> Result<std::path::PathBuf, String> {
+fn python_with_venv() -> Result<PathBuf, String> {
     let python = host::ensure(&["python3"], "python3")?;
     let has_venv = || host::run(Command::new(&python).args(["-c", "import ensurepip, venv"]));
     if !has_venv()?.ok {
         host::install("python3-venv")?;
     }
     Ok(python)
+}
+
+/// The server under test: the one that `VAIVEN_BIN` names, or else the release build.
+fn server_binary() -> Result<PathBuf, String> {
+    if let Some(path) = std::env::var_os("VAIVEN_BIN") {
+        return Ok(path.into());
+    }
+    release_build(&["--package", "vaiven-cli"])?;
+    Ok(host::target().join("release/vaiven"))
 }
 
 fn release_build(what: &[&str]) -> Result<(), String> {
@@ -291,14 +351,11 @@ fn browser_tests() -> Result<Tally, String> {
             return Err("npm ci failed in tests/browser".to_owned());
         }
     }
-    let server = if let Some(path) = std::env::var_os("VAIVEN_BIN") {
-        path.into()
-    } else {
-        release_build(&["--package", "vaiven-cli"])?;
-        host::target().join("release/vaiven")
-    };
+    let server = server_binary()?;
     let mut command = Command::new(node);
-    command.args(["--test", "--test-concurrency=1", "--test-reporter=spec", "."]).current_dir(&dir);
+    command
+        .args(["--test", "--test-concurrency=1", "--test-timeout=180000", "--test-reporter=spec", "."])
+        .current_dir(&dir);
     command
         .env("VAIVEN_BIN", server)
         .env("CHROMIUM", chromium)
@@ -308,7 +365,7 @@ fn browser_tests() -> Result<Tally, String> {
 }
 
 /// Whether npm installed what the lock file now says.
-fn is_installed(dir: &std::path::Path) -> bool {
+fn is_installed(dir: &Path) -> bool {
     let modified = |name: &str| std::fs::metadata(dir.join(name)).and_then(|data| data.modified());
     match (modified("node_modules/.package-lock.json"), modified("package-lock.json")) {
         (Ok(installed), Ok(locked)) => installed >= locked,

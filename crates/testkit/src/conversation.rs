@@ -57,7 +57,8 @@ pub async fn converse(pair: &Pair, mut script: Script, messages: usize) {
 fn compose(side: u8, count: usize, longest: usize, script: &mut Script) -> VecDeque<Message> {
     let lengths = [4, 5, 60, 125, 126, 130, 700, 4_096, 5_000, 70_000];
     let one = |index: usize| {
-        let len = lengths[script.up_to(lengths.len() - 1) * usize::from(index.is_multiple_of(3))].min(longest);
+        let len =
+            lengths[script.up_to(lengths.len() - 1) * usize::from(index.is_multiple_of(3))].min(longest);
         let mut bytes = format!("{side}{index:03}").into_bytes();
         bytes.extend((b'a'..=b'z').cycle().take(len - 4));
         match String::from_utf8(bytes) {

@@ -1,3 +1,25 @@
 //! The `vaiven` command.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod completions;
+mod connect;
+mod duration;
+mod man;
+mod serve;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let matches = match cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return cli::explain(&error),
+    };
+    match matches.subcommand() {
+        Some(("connect", matches)) => connect::run(matches),
+        Some(("man", matches)) => man::run(matches),
+        Some(("completions", matches)) => completions::run(matches),
+        Some(("serve", matches)) => serve::run(matches),
+        _ => serve::run(&matches),
+    }
+}

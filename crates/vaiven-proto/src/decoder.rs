@@ -73,6 +73,8 @@ pub struct Decoder {
     inflater: Option<Box<Inflater>>,
     /// The peer's Close frame came, or it broke a rule: what follows is discarded.
     ended: bool,
+    /// The message just decoded is not UTF-8.
+    invalid_text: bool,
     now: Instant,
     flood_since: Instant,
     idle_frames: u32,
@@ -96,6 +98,7 @@ impl Decoder {
             control: Vec::new(),
             inflater: inflater.map(Box::new),
             ended: false,
+            invalid_text: false,
             now,
             flood_since: now,
             idle_frames: 0,
@@ -144,6 +147,14 @@ impl Decoder {
         self.frame.as_ref().map_or(0, |frame| frame.remaining)
     }
 
+    /// Whether `received`, the next bytes to be decoded, begin with the frame of a payload that is worth keeping where
+    /// it is instead of copying it out of a shared buffer.
+    pub fn begins_large(&self, received: &[u8]) -> bool {
+        !self.is_mid_message()
+            && FrameHeader::parse(received, self.role, self.inflater.is_some())
+                .is_ok_and(|header| header.is_some_and(|(header, _)| header.payload_len >= DIRECT_MIN as u64))
+    }
+
     /// A place to read the rest of a large payload into, without a copy; call [`decode`](Self::decode) after it
     /// with whatever input there is, also with none.
     ///
@@ -171,7 +182,65 @@ impl Decoder {
     /// The rule that the peer broke. Everything after it is discarded.
     #[inline]
     pub fn decode(&mut self, input: &mut Input) -> Result<Option<Incoming>, Violation> {
-        let decoded = self.decode_next(input);
+        if let Some(message) = self.decode_common(input) {
+            return Ok(Some(Incoming::Message(message)));
+        }
+        self.decode_any(input)
+    }
+
+    /// The common case alone, which is most of what there is to do at high rates: an unfragmented, uncompressed
+    /// message that lies whole in the input, and nothing open before it. `None` says nothing about the input:
+    /// everything else is left to [`decode`](Self::decode), bad input too.
+    #[inline]
+    pub fn decode_common(&mut self, input: &mut Input) -> Option<Message> {
+        if self.header.len != 0 || self.frame.is_some() || self.message.is_some() || self.ended {
+            return None;
+        }
+        let (&[first, second], rest) = input.as_slice().split_first_chunk()?;
+        let is_text = match first {
+            0x81 => true,
+            0x82 => false,
+            _ => return None,
+        };
+        let (len, rest, header_len) = match second & 0x7f {
+            len @ 1..=125 => (usize::from(len), rest, 2),
+            126 => {
+                let (bytes, rest) = rest.split_first_chunk()?;
+                let len = usize::from(u16::from_be_bytes(*bytes));
+                if len <= MAX_CONTROL_BYTES {
+                    return None;
+                }
+                (len, rest, 4)
+            }
+            _ => return None,
+        };
+        if len > self.limits.max_message_bytes {
+            return None;
+        }
+        if self.role == Role::Server {
+            let (key, payload) = rest.split_first_chunk()?;
+            if second & 0x80 == 0 || payload.len() < len {
+                return None;
+            }
+            let key = *key;
+            input.skip(header_len + 4);
+            apply_mask(input.front_mut(len), key);
+        } else {
+            if second & 0x80 != 0 || rest.len() < len {
+                return None;
+            }
+            input.skip(header_len);
+        }
+        if is_text && !is_utf8(input.as_slice().split_at(len).0) {
+            // The frame's own bytes are gone; what is left to say is that it was wrong.
+            self.invalid_text = true;
+            return None;
+        }
+        Some(message(is_text, input.take(len)))
+    }
+
+    fn decode_any(&mut self, input: &mut Input) -> Result<Option<Incoming>, Violation> {
+        let decoded = if self.invalid_text { Err(Violation::InvalidUtf8) } else { self.decode_next(input) };
         match decoded {
             Err(_) | Ok(Some(Incoming::Close(_))) => {
                 self.end();
@@ -414,6 +483,7 @@ impl Decoder {
     /// Nothing more will be decoded: gives back what was held.
     fn end(&mut self) {
         self.ended = true;
+        self.invalid_text = false;
         self.header.len = 0;
         self.frame = None;
         self.message = None;

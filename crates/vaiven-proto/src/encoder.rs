@@ -7,7 +7,7 @@ use crate::deflate::{Compression, DeflateConfig, DeflateParams, Deflater};
 use crate::frame::{FrameHeader, MAX_CONTROL_BYTES, OpCode};
 use crate::mask::apply_mask;
 use crate::outbox::{Outbox, SHARE_MIN};
-use crate::{CloseFrame, Incoming, Message, Prepared, Role, Violation};
+use crate::{CloseFrame, Incoming, Message, Prepared, PreparedBatch, Role, Violation};
 use bytes::{Bytes, BytesMut};
 
 /// Fills a slice with random bytes that nobody can predict: RFC 6455 section 5.3 asks for it of every masking key.
@@ -148,7 +148,19 @@ impl Encoder {
             return Err(Closing);
         }
         let opcode = if message.is_text() { OpCode::Text } else { OpCode::Binary };
-        let payload = message.into_bytes();
+        if self.deflate.is_none() && message.len() < SHARE_MIN.min(self.max_frame_bytes) {
+            let payload_len = message.len() as u64;
+            let masking_key = self.masking_key();
+            let header = FrameHeader { fin: true, rsv1: false, opcode, masking_key, payload_len };
+            self.joined(header, message.as_bytes());
+            return Ok(());
+        }
+        self.long_message(opcode, message.into_bytes(), compress);
+        Ok(())
+    }
+
+    /// Queues a message that may be compressed, fragmented, or queued by reference.
+    fn long_message(&mut self, opcode: OpCode, payload: Bytes, compress: Compress) {
         if self.deflate.is_some()
             && let Some(deflated) = self.compress(&payload, compress)
         {
@@ -156,7 +168,6 @@ impl Encoder {
         } else {
             self.fragments(opcode, false, payload);
         }
-        Ok(())
     }
 
     /// Queues a message that was framed once for many.
@@ -181,11 +192,23 @@ impl Encoder {
             deflate.deflater.release_idle();
             frame = compressed;
         }
-        if frame.len() < SHARE_MIN {
-            self.outbox.append(frame.len(), |out| out.extend_from_slice(frame));
-        } else {
-            self.outbox.push(frame.clone());
+        self.outbox.extend(frame);
+        Ok(())
+    }
+
+    /// Queues messages that were framed and joined once for many.
+    ///
+    /// # Errors
+    /// [`Closing`] after a Close frame.
+    #[inline]
+    pub fn prepared_batch(&mut self, batch: &PreparedBatch, compress: Compress) -> Result<(), Closing> {
+        let shared = self.role == Role::Server
+            && self.deflate.is_none()
+            && batch.longest_frame() <= self.max_frame_bytes;
+        if self.closing || !shared {
+            return batch.messages().iter().try_for_each(|message| self.prepared(message, compress));
         }
+        self.outbox.extend(batch.frames());
         Ok(())
     }
 
@@ -256,7 +279,6 @@ impl Encoder {
     }
 
     /// Queues a payload as one frame or several.
-    #[inline]
     fn fragments(&mut self, opcode: OpCode, rsv1: bool, mut payload: Bytes) {
         if payload.len() <= self.max_frame_bytes {
             return self.data_frame(true, rsv1, opcode, payload);
@@ -270,7 +292,6 @@ impl Encoder {
         self.data_frame(true, false, OpCode::Continuation, payload);
     }
 
-    #[inline]
     fn data_frame(&mut self, fin: bool, rsv1: bool, opcode: OpCode, payload: Bytes) {
         let masking_key = self.masking_key();
         let header = FrameHeader { fin, rsv1, opcode, masking_key, payload_len: payload.len() as u64 };
@@ -312,6 +333,7 @@ impl Encoder {
         });
     }
 
+    #[inline]
     fn masking_key(&mut self) -> Option<[u8; 4]> {
         (self.role == Role::Client).then(|| {
             let mut key = [0; 4];

@@ -167,12 +167,10 @@ impl FrameHeader {
         debug_assert!(self.payload_len >> 63 == 0);
         let first = (u8::from(self.fin) << 7) | (u8::from(self.rsv1) << 6) | self.opcode as u8;
         let masked = if self.masking_key.is_some() { MASKED } else { 0 };
-        match (u8::try_from(self.payload_len), u16::try_from(self.payload_len)) {
-            (Ok(len), _) if len < LEN_16 => out.extend_from_slice(&[first, masked | len]),
-            (_, Ok(len)) => {
-                let [high, low] = len.to_be_bytes();
-                out.extend_from_slice(&[first, masked | LEN_16, high, low]);
-            }
+        let [.., high, low] = self.payload_len.to_be_bytes();
+        match self.payload_len {
+            0..=125 => out.extend_from_slice(&[first, masked | low]),
+            126..=0xffff => out.extend_from_slice(&[first, masked | LEN_16, high, low]),
             _ => {
                 out.extend_from_slice(&[first, masked | LEN_64]);
                 out.extend_from_slice(&self.payload_len.to_be_bytes());

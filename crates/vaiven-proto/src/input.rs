@@ -3,13 +3,17 @@
 use bytes::{Bytes, BytesMut};
 
 /// How many times its own size a message may keep alive: one shorter than this part of the allocation that it
-/// arrived in is copied out, so that a short message that is kept for long does not hold a large buffer.
-pub const MAX_SHARE: usize = 16;
+/// arrived in is copied out, so that a short message that is kept for long does not hold a large buffer. An
+/// allocation of up to 4 KiB is shared whatever the size of its messages.
+pub const MAX_SHARE: usize = 32;
+
+/// An allocation of at most 4 KiB may be kept alive by the shortest message.
+const SMALL_ALLOCATION: usize = 4 << 10;
 
 /// Received bytes that wait to be decoded.
 ///
 /// A message that is a good part of the allocation is passed on without a copy: its `Bytes` share this
-/// allocation. A message never keeps more than [`MAX_SHARE`] times its own size alive.
+/// allocation. A message never keeps more than [`MAX_SHARE`] times its own size alive, or 4 KiB.
 #[derive(Debug, Default)]
 pub struct Input {
     bytes: BytesMut,
@@ -32,13 +36,21 @@ impl Input {
     }
 
     /// Whether everything was decoded.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// The bytes that were not decoded yet.
+    #[inline]
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Bytes of the allocation that the input is a part of.
+    #[inline]
+    pub fn allocation(&self) -> usize {
+        self.allocation
     }
 
     /// Gives up what was not decoded and hands back the spare capacity.
@@ -56,19 +68,27 @@ impl Input {
         self.bytes.clear();
     }
 
+    #[inline]
     pub(crate) fn skip(&mut self, bytes: usize) {
         // `split_to` would promote the buffer to a shared one; `advance` only moves its start.
         bytes::Buf::advance(&mut self.bytes, bytes);
     }
 
+    #[inline]
     pub(crate) fn front_mut(&mut self, bytes: usize) -> &mut [u8] {
         self.bytes.split_at_mut(bytes).0
+    }
+
+    /// Whether a payload of `len` is too small a part of the allocation to keep it alive.
+    #[inline]
+    fn is_wasteful(&self, len: usize) -> bool {
+        self.allocation > SMALL_ALLOCATION && len.saturating_mul(MAX_SHARE) < self.allocation
     }
 
     /// Takes the first `len` bytes: shared where that is worth it, else copied.
     #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Bytes {
-        if len.saturating_mul(MAX_SHARE) < self.allocation {
+        if self.is_wasteful(len) {
             let bytes = Bytes::copy_from_slice(self.bytes.split_at(len).0);
             self.skip(len);
             return bytes;
@@ -84,7 +104,7 @@ impl Input {
     /// buffer, when it fits there and is worth the sharing.
     pub(crate) fn adopt(&mut self, len: usize) -> Option<BytesMut> {
         debug_assert!(len >= self.bytes.len());
-        if self.bytes.capacity() < len || len.saturating_mul(MAX_SHARE) < self.allocation {
+        if self.bytes.capacity() < len || self.is_wasteful(len) {
             return None;
         }
         let rest = self.bytes.split_off(len);

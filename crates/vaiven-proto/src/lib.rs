@@ -46,7 +46,7 @@ pub use keepalive::{Keepalive, KeepaliveAction, KeepaliveConfig};
 pub use limits::Limits;
 pub use message::Message;
 pub use outbox::Outbox;
-pub use prepared::Prepared;
+pub use prepared::{Prepared, PreparedBatch};
 pub use text::Text;
 pub use violation::Violation;
 

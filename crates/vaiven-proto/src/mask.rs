@@ -52,7 +52,13 @@ fn apply_blocks(payload: &mut [u8], key: [u8; 4]) {
     for lane in lanes {
         *lane = (u64::from_ne_bytes(*lane) ^ word).to_ne_bytes();
     }
-    apply_bytewise(tail, key);
+    let (lanes, tail) = tail.as_chunks_mut::<4>();
+    for lane in lanes {
+        *lane = (u32::from_ne_bytes(*lane) ^ u32::from_ne_bytes(key)).to_ne_bytes();
+    }
+    for (byte, key) in tail.iter_mut().zip(key) {
+        *byte ^= key;
+    }
 }
 
 /// The scalar twin: one byte at a time, as the standard writes it.

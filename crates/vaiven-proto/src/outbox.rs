@@ -48,6 +48,16 @@ impl Outbox {
         self.queue.push_back(bytes);
     }
 
+    /// Appends whole frames that are shared with others: by reference where they are long, else as a copy.
+    #[inline]
+    pub(crate) fn extend(&mut self, frames: &Bytes) {
+        if frames.len() < SHARE_MIN {
+            self.append(frames.len(), |out| out.extend_from_slice(frames));
+        } else {
+            self.push(frames.clone());
+        }
+    }
+
     /// Whether everything is written.
     pub fn is_empty(&self) -> bool {
         self.len == 0

@@ -60,6 +60,53 @@ impl Prepared {
     }
 }
 
+/// Messages to many connections that leave together: their frames are joined once for all.
+///
+/// ```
+/// use vaiven_proto::{Message, Prepared, PreparedBatch};
+/// let batch = PreparedBatch::new(vec![Prepared::new(Message::text("a")), Prepared::new(Message::text("b"))]);
+/// assert_eq!(&batch.frames()[..], b"\x81\x01a\x81\x01b");
+/// ```
+#[derive(Clone, Debug)]
+pub struct PreparedBatch {
+    messages: Vec<Prepared>,
+    frames: Bytes,
+    longest_frame: usize,
+}
+
+impl PreparedBatch {
+    /// Joins the messages in their order.
+    pub fn new(messages: Vec<Prepared>) -> Self {
+        let lengths = messages.iter().map(|message| message.frame().len());
+        let (longest_frame, len) = (lengths.clone().max().unwrap_or(0), lengths.sum());
+        let frames = if let [message] = &messages[..] {
+            message.frame().clone()
+        } else {
+            let mut frames = Vec::with_capacity(len);
+            for message in &messages {
+                frames.extend_from_slice(message.frame());
+            }
+            Bytes::from(frames)
+        };
+        Self { messages, frames, longest_frame }
+    }
+
+    /// The messages, in order.
+    pub fn messages(&self) -> &[Prepared] {
+        &self.messages
+    }
+
+    /// All frames as a server sends them without compression.
+    pub fn frames(&self) -> &Bytes {
+        &self.frames
+    }
+
+    /// The length of the longest frame.
+    pub(crate) fn longest_frame(&self) -> usize {
+        self.longest_frame
+    }
+}
+
 /// One unmasked, final frame around a payload.
 fn server_frame(message: &Message, payload: &[u8], compressed: bool) -> Bytes {
     let mut frame = Vec::with_capacity(FrameHeader::MAX_BYTES + payload.len());

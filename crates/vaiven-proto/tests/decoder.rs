@@ -373,7 +373,7 @@ fn a_header_alone_makes_the_connection_hold_little() {
 }
 
 #[test]
-fn a_message_keeps_at_most_sixteen_times_its_size_alive() {
+fn a_message_keeps_at_most_thirty_two_times_its_size_alive() {
     let mut slab = BytesMut::with_capacity(256 << 10);
     let large = vec![7; 20_000];
     slab.put_slice(&frame(Role::Client, 0x82, &large));

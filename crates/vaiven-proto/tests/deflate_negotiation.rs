@@ -1,4 +1,5 @@
 //! The negotiation of permessage-deflate, row by row (RFC 7692 sections 5 and 7.1).
+#![expect(clippy::unwrap_used, reason = "clippy knows helpers of integration tests as no tests")]
 
 use NegotiationError as E;
 use vaiven_proto::deflate::{DeflateConfig, DeflateParams, NegotiationError, WindowBits};

@@ -1,6 +1,8 @@
 //! Why a connection ended, and why a message was not taken.
 
 use crate::Message;
+#[cfg(feature = "client")]
+use crate::client::{DialError, HandshakeFailure};
 use std::{fmt, io};
 use vaiven_proto::Violation;
 
@@ -18,7 +20,17 @@ pub enum Error {
     Io(io::Error),
     /// The connection is closing or closed: no more messages are taken.
     Closing,
+    /// A client found no way to the server, or not one that it trusts: nothing of the request was sent. Boxed, as
+    /// all below: these are told once, and the results of every message stay small.
+    #[cfg(feature = "client")]
+    Dial(Box<DialError>),
+    /// A client's opening handshake was refused, or went wrong.
+    #[cfg(feature = "client")]
+    Handshake(Box<HandshakeFailure>),
 }
+
+// Every message comes in a result with this error: what is large in it is behind a pointer.
+const _: () = assert!(size_of::<Error>() <= 2 * size_of::<usize>());
 
 /// What a peer did not do in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +62,10 @@ impl fmt::Display for Error {
             }
             Self::Io(error) => write!(f, "the transport failed: {error}"),
             Self::Closing => f.write_str("the connection is closing and takes no more messages"),
+            #[cfg(feature = "client")]
+            Self::Dial(error) => error.fmt(f),
+            #[cfg(feature = "client")]
+            Self::Handshake(failure) => failure.fmt(f),
         }
     }
 }
@@ -59,6 +75,11 @@ impl std::error::Error for Error {
         match self {
             Self::Violation(violation) => Some(violation),
             Self::Io(error) => Some(error),
+            // Their messages are this error's own: the cause is theirs.
+            #[cfg(feature = "client")]
+            Self::Dial(error) => error.source(),
+            #[cfg(feature = "client")]
+            Self::Handshake(failure) => failure.source(),
             _ => None,
         }
     }
@@ -67,6 +88,20 @@ impl std::error::Error for Error {
 impl From<Violation> for Error {
     fn from(violation: Violation) -> Self {
         Self::Violation(violation)
+    }
+}
+
+#[cfg(feature = "client")]
+impl From<DialError> for Error {
+    fn from(error: DialError) -> Self {
+        Self::Dial(Box::new(error))
+    }
+}
+
+#[cfg(feature = "client")]
+impl From<HandshakeFailure> for Error {
+    fn from(failure: HandshakeFailure) -> Self {
+        Self::Handshake(Box::new(failure))
     }
 }
 

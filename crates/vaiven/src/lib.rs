@@ -8,6 +8,7 @@ mod error;
 mod flusher;
 mod link;
 mod pair;
+mod reader;
 mod receiver;
 mod sender;
 #[cfg(feature = "server")]
@@ -16,6 +17,8 @@ mod slab;
 mod transport;
 mod websocket;
 
+#[cfg(feature = "client")]
+pub use client::{Client, connect};
 pub use config::Config;
 pub use error::{Error, SendError, TimeoutKind, TrySendError};
 pub use pair::pair;
@@ -24,6 +27,16 @@ pub use sender::Sender;
 pub use transport::{Stream, Transport};
 pub use vaiven_proto::deflate::{DeflateConfig, DeflateParams};
 pub use vaiven_proto::{
-    CloseCode, CloseFrame, Compress, KeepaliveConfig, Limits, Message, Prepared, Role, Text, Violation,
+    CloseCode, CloseFrame, Compress, KeepaliveConfig, Limits, Message, Prepared, PreparedBatch, Role, Text,
+    Violation,
 };
 pub use websocket::{Deflate, WebSocket};
+
+/// The examples of the README files are run as tests.
+#[cfg(all(doctest, feature = "client", feature = "server"))]
+mod readme {
+    #[doc = include_str!("../../../README.md")]
+    struct English;
+    #[doc = include_str!("../../../README.es.md")]
+    struct Spanish;
+}

@@ -6,8 +6,10 @@
 
 use crate::error::TimeoutKind;
 use crate::flusher;
-use crate::transport::WriteHalf;
-use crate::{Config, Error};
+#[cfg(feature = "server")]
+use crate::server::Permit;
+use crate::transport::{Attempt, WriteHalf};
+use crate::{CloseCode, CloseFrame, Config, Error};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -35,8 +37,8 @@ pub(crate) struct Writer {
     scheduled: bool,
     /// A task writes; nobody else may.
     draining: bool,
-    /// Behind the last byte the outgoing direction ends.
-    shutdown: Shutdown,
+    /// What happens behind the last byte.
+    ending: Ending,
     /// Bytes written so far: progress, for the write timeout.
     written: u64,
     failure: Option<Failure>,
@@ -44,12 +46,21 @@ pub(crate) struct Writer {
     waiting: VecDeque<Waker>,
     /// The receiving side, to be told of a failure.
     receiver: Option<Waker>,
+    /// Counts the connection with its server while the transport is held.
+    #[cfg(feature = "server")]
+    permit: Option<Permit>,
 }
 
+/// What happens when everything is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shutdown {
-    No,
-    Wanted,
+enum Ending {
+    /// Nothing: the connection goes on.
+    None,
+    /// The outgoing direction ends; the incoming one is still read.
+    HalfClose,
+    /// The stream is let go.
+    Close,
+    /// It happened.
     Done,
 }
 
@@ -76,11 +87,13 @@ impl Link {
             write_timeout: config.write_timeout,
             scheduled: false,
             draining: false,
-            shutdown: Shutdown::No,
+            ending: Ending::None,
             written: 0,
             failure: None,
             waiting: VecDeque::new(),
             receiver: None,
+            #[cfg(feature = "server")]
+            permit: None,
         };
         Arc::new(Self { writer: Mutex::new(writer), runtime: Handle::current() })
     }
@@ -108,8 +121,7 @@ impl Link {
         if writer.draining || writer.is_settled() {
             return;
         }
-        let mut cx = Context::from_waker(Waker::noop());
-        if writer.poll_settle(&mut cx).is_pending() {
+        if writer.poll_settle(&mut Attempt::Once).is_pending() {
             writer.draining = true;
             self.runtime.spawn(Arc::clone(self).drain());
         }
@@ -143,7 +155,7 @@ impl Link {
         poll_fn(|cx| {
             loop {
                 let mut writer = self.lock();
-                if writer.poll_settle(cx).is_ready() {
+                if writer.poll_settle(&mut Attempt::Until(cx)).is_ready() {
                     writer.draining = false;
                     return Poll::Ready(());
                 }
@@ -159,14 +171,48 @@ impl Link {
         .await;
     }
 
-    /// Ends the sending side behind what is queued. The transport is given up when that is written.
-    pub(crate) fn finish(self: &Arc<Self>) {
+    /// Ends the outgoing direction behind what is queued, while the peer is still read.
+    pub(crate) fn half_close(self: &Arc<Self>) {
+        self.end_with(Ending::HalfClose);
+    }
+
+    /// Lets the stream go behind what is queued.
+    pub(crate) fn close(self: &Arc<Self>) {
+        self.end_with(Ending::Close);
+    }
+
+    fn end_with(self: &Arc<Self>, ending: Ending) {
         let mut writer = self.lock();
-        if writer.shutdown == Shutdown::No {
-            writer.shutdown = Shutdown::Wanted;
+        match (writer.ending, ending) {
+            (Ending::None, _) | (Ending::HalfClose, Ending::Close) => writer.ending = ending,
+            (Ending::Done, Ending::Close) => writer.release(),
+            _ => {}
         }
         self.flush_locked(&mut writer);
         writer.wake_waiting();
+    }
+
+    /// The receiving side is gone: ends the sending side behind what is queued, and gives the transport up.
+    pub(crate) fn abandon(self: &Arc<Self>) {
+        if std::thread::panicking() {
+            let mut writer = self.lock();
+            if writer.is_open() {
+                writer.encoder.close(Some(&CloseFrame::new(CloseCode::INTERNAL, "")));
+            }
+            #[cfg(feature = "server")]
+            if let Some(permit) = &writer.permit {
+                permit.note_panic();
+            }
+        }
+        self.close();
+    }
+
+    /// Counts the connection with its server until the transport is given up.
+    #[cfg(feature = "server")]
+    pub(crate) fn set_permit(self: &Arc<Self>, mut permit: Permit) {
+        permit.begin_websocket(self);
+        let before = self.lock().permit.replace(permit);
+        assert!(before.is_none(), "a connection is counted once");
     }
 
     /// Drops the transport and what waits for it.
@@ -178,13 +224,14 @@ impl Link {
 impl Writer {
     /// Whether there is nothing to do.
     fn is_settled(&self) -> bool {
-        self.failure.is_some() || (self.encoder.outbox().is_empty() && self.shutdown != Shutdown::Wanted)
+        self.failure.is_some()
+            || (self.encoder.outbox().is_empty() && matches!(self.ending, Ending::None | Ending::Done))
     }
 
     /// Whether the sending side takes messages.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.failure.is_none() && self.shutdown == Shutdown::No && !self.encoder.is_closing()
+        self.failure.is_none() && self.ending == Ending::None && !self.encoder.is_closing()
     }
 
     /// Whether all that was queued is written, or never will be.
@@ -229,8 +276,8 @@ impl Writer {
     }
 
     /// Writes and flushes until nothing waits, then shuts down if that is wanted.
-    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.poll_write(cx) {
+    fn poll_settle(&mut self, attempt: &mut Attempt<'_, '_>) -> Poll<()> {
+        match self.poll_write(attempt) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => self.fail(Failure::Io(error.kind())),
             Poll::Pending => return Poll::Pending,
@@ -240,7 +287,7 @@ impl Writer {
     }
 
     #[inline]
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, attempt: &mut Attempt<'_, '_>) -> Poll<io::Result<()>> {
         if self.failure.is_some() {
             return Poll::Ready(Ok(()));
         }
@@ -253,24 +300,31 @@ impl Writer {
                 }
                 break;
             }
-            ready!(self.io.poll_write_outbox(cx, outbox))?;
+            ready!(self.io.poll_write_outbox(attempt, outbox))?;
             self.written += (before - outbox.len()) as u64;
             if !self.waiting.is_empty() && outbox.len() < self.outbox_bytes / 2 {
                 self.wake_waiting();
             }
         }
-        ready!(self.io.poll_flush(cx))?;
-        if self.shutdown == Shutdown::Wanted {
-            // A peer that is gone already makes this fail, which changes nothing.
-            let _ = ready!(self.io.poll_shutdown(cx));
-            self.shutdown = Shutdown::Done;
-            // A sender that is kept must not keep the transport.
-            self.io = WriteHalf::Gone;
+        ready!(self.io.poll_flush(attempt))?;
+        // A peer that is gone already makes the farewell fail, which changes nothing.
+        match self.ending {
+            Ending::None | Ending::Done => return Poll::Ready(Ok(())),
+            Ending::HalfClose => drop(ready!(self.io.poll_shutdown(attempt))),
+            Ending::Close => {
+                drop(ready!(self.io.poll_farewell(attempt)));
+                self.release();
+            }
         }
+        self.ending = Ending::Done;
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn wake_waiting(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
         for waker in self.waiting.drain(..) {
             waker.wake();
         }
@@ -286,13 +340,22 @@ impl Writer {
     fn fail(&mut self, failure: Failure) {
         self.failure.get_or_insert(failure);
         self.encoder.outbox_mut().clear();
-        self.io = WriteHalf::Gone;
+        self.release();
         self.wake_waiting();
         self.wake_receiver();
     }
 
+    /// Gives the transport up.
+    fn release(&mut self) {
+        self.io.give_up();
+        #[cfg(feature = "server")]
+        {
+            self.permit = None;
+        }
+    }
+
     /// Whether the outgoing direction has ended.
     pub(crate) fn is_shut_down(&self) -> bool {
-        self.shutdown == Shutdown::Done || self.failure.is_some()
+        self.ending == Ending::Done || self.failure.is_some()
     }
 }

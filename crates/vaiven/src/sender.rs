@@ -2,7 +2,7 @@
 
 use crate::error::{SendError, TrySendError};
 use crate::link::{Link, Room};
-use crate::{CloseFrame, Compress, Error, Message, Prepared};
+use crate::{CloseFrame, Compress, Error, Message, Prepared, PreparedBatch};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -55,36 +55,41 @@ impl Sender {
         self.send_with(message.into(), compress, When::Soon).await
     }
 
+    #[inline]
     pub(crate) async fn send_with(
         &self,
         message: Message,
         compress: Compress,
         when: When,
     ) -> Result<(), SendError> {
-        let mut message = Some(message);
-        poll_fn(|cx| self.poll_send(cx, &mut message, compress, when)).await
+        match self.queue(message, compress, when) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closing(message)) => Err(SendError(message)),
+            Err(TrySendError::Full(message)) => self.send_when_room(message, compress, when).await,
+        }
     }
 
-    fn poll_send(
+    /// Waits for room, as often as another sender takes it first.
+    async fn send_when_room(
         &self,
-        cx: &mut Context<'_>,
-        slot: &mut Option<Message>,
+        mut message: Message,
         compress: Compress,
         when: When,
-    ) -> Poll<Result<(), SendError>> {
-        let Some(message) = slot.take() else { return Poll::Ready(Ok(())) };
-        match self.queue(message, compress, when) {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(TrySendError::Closing(message)) => Poll::Ready(Err(SendError(message))),
-            Err(TrySendError::Full(message)) => {
+    ) -> Result<(), SendError> {
+        loop {
+            poll_fn(|cx| {
                 let mut writer = self.link.lock();
-                if writer.is_open() && matches!(writer.room(message.len()), Room::No) {
-                    writer.wait(cx);
-                } else {
-                    cx.waker().wake_by_ref();
+                if !writer.is_open() || matches!(writer.room(message.len()), Room::Yes) {
+                    return Poll::Ready(());
                 }
-                *slot = Some(message);
+                writer.wait(cx);
                 Poll::Pending
+            })
+            .await;
+            match self.queue(message, compress, when) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closing(message)) => return Err(SendError(message)),
+                Err(TrySendError::Full(refused)) => message = refused,
             }
         }
     }
@@ -135,6 +140,19 @@ impl Sender {
         }
         let queued = writer.encoder.prepared(prepared, Compress::Auto).is_ok();
         self.link.schedule_locked(&mut writer);
+        queued
+    }
+
+    /// Queues messages that were framed and joined once for many, if the outbox has room for all of them, and writes
+    /// them at once as far as the transport takes them. None is taken where they do not fit: `false`, also on a
+    /// connection that is closing.
+    pub fn try_send_batch(&self, batch: &PreparedBatch) -> bool {
+        let mut writer = self.link.lock();
+        if !writer.is_open() || matches!(writer.room(batch.frames().len()), Room::No) {
+            return false;
+        }
+        let queued = writer.encoder.prepared_batch(batch, Compress::Auto).is_ok();
+        self.link.flush_locked(&mut writer);
         queued
     }
 
@@ -202,6 +220,11 @@ impl Sender {
         }
         writer.wait(cx);
         Poll::Pending
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn set_permit(&self, permit: crate::server::Permit) {
+        self.link.set_permit(permit);
     }
 
     /// Bytes that wait to be written.

@@ -5,18 +5,22 @@
 
 use bytes::BytesMut;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 
 /// Bytes of a slab: what one read takes at most. Large, since a system call has a price by the call.
 pub(crate) const SLAB_BYTES: usize = 512 << 10;
-/// Below this many bytes of room a slab is set aside.
-const MIN_ROOM: usize = 128 << 10;
-/// Slabs set aside whose parts are in use, each of which may come back.
-const MAX_RETIRED: usize = 4;
+/// Below this much room a slab is set aside: a payload of 256 KiB still fits behind others.
+const MIN_ROOM: usize = (256 << 10) + 64;
+/// Slabs of a thread that are set aside while messages are in them, to be used again without asking the system for
+/// memory: at most 32 MiB.
+const MAX_RETIRED: usize = 64;
+/// How many of them are looked at before a new slab is made; the ones that wait longest come first.
+const MAX_TRIES: usize = 4;
 
 #[derive(Default)]
 struct Slabs {
     current: BytesMut,
-    retired: Vec<BytesMut>,
+    retired: VecDeque<BytesMut>,
 }
 
 thread_local! {
@@ -24,42 +28,71 @@ thread_local! {
 }
 
 /// An empty buffer with room to read into.
+#[inline]
 pub(crate) fn take() -> BytesMut {
-    let slabs = SLABS.try_with(|slabs| slabs.borrow_mut().take());
-    slabs.unwrap_or_else(|_| BytesMut::with_capacity(SLAB_BYTES))
+    SLABS.try_with(|slabs| slabs.borrow_mut().take()).unwrap_or_else(|_| BytesMut::with_capacity(SLAB_BYTES))
 }
 
 /// Hands the room behind what was read back to the thread.
 #[inline]
 pub(crate) fn give(room: BytesMut) {
     debug_assert!(room.is_empty());
-    if room.capacity() < MIN_ROOM && room.capacity() > 0 {
-        // Reused once its other parts are gone.
-        let _ = SLABS.try_with(|slabs| slabs.borrow_mut().retire(room));
-    } else if room.capacity() > 0 {
-        let _ = SLABS.try_with(|slabs| slabs.borrow_mut().current = room);
+    if room.capacity() > 0 {
+        // At the end of a thread its slabs may be gone; then the room is simply freed.
+        let _ = SLABS.try_with(|slabs| slabs.borrow_mut().give(room));
     }
 }
 
+/// Gives the memory of slabs that are set aside back to the system.
+pub(crate) fn release_idle() {
+    let _ = SLABS.try_with(|slabs| slabs.borrow_mut().retired.clear());
+}
+
 impl Slabs {
+    #[inline]
     fn take(&mut self) -> BytesMut {
         let mut current = std::mem::take(&mut self.current);
-        if current.capacity() >= MIN_ROOM {
+        if current.capacity() >= SLAB_BYTES
+            || current.try_reclaim(SLAB_BYTES)
+            || current.capacity() >= MIN_ROOM
+        {
             return current;
         }
-        let reclaimed = self.retired.iter_mut().position(|slab| slab.try_reclaim(SLAB_BYTES));
-        if let Some(index) = reclaimed {
-            return self.retired.swap_remove(index);
+        self.replace(current)
+    }
+
+    fn replace(&mut self, spent: BytesMut) -> BytesMut {
+        if spent.capacity() > 0 {
+            self.retire(spent);
         }
-        current = BytesMut::with_capacity(SLAB_BYTES);
-        current
+        let tries = self.retired.len().min(MAX_TRIES);
+        for _ in 0..tries {
+            let Some(mut slab) = self.retired.pop_front() else { break };
+            if slab.try_reclaim(SLAB_BYTES) {
+                return slab;
+            }
+            self.retired.push_back(slab);
+        }
+        BytesMut::with_capacity(SLAB_BYTES)
+    }
+
+    #[inline]
+    fn give(&mut self, room: BytesMut) {
+        if self.current.capacity() == 0 {
+            self.current = room;
+        } else if room.capacity() > self.current.capacity() {
+            let smaller = std::mem::replace(&mut self.current, room);
+            self.retire(smaller);
+        } else {
+            self.retire(room);
+        }
     }
 
     fn retire(&mut self, slab: BytesMut) {
         if self.retired.len() == MAX_RETIRED {
-            self.retired.remove(0);
+            self.retired.pop_front();
         }
-        self.retired.push(slab);
+        self.retired.push_back(slab);
     }
 }
 
@@ -77,8 +110,9 @@ mod tests {
         let other = take();
         assert_ne!(other.as_ptr(), start);
         drop(part);
-        let again = take();
-        assert_eq!(again.as_ptr(), start);
-        assert!(again.capacity() >= SLAB_BYTES);
+        give(other);
+        let (one, two) = (take(), take());
+        assert!(one.as_ptr() == start || two.as_ptr() == start);
+        assert!(one.capacity() >= SLAB_BYTES && two.capacity() >= SLAB_BYTES);
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Buf;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, tcp};
 use vaiven_proto::Outbox;
@@ -116,31 +116,31 @@ pub(crate) enum WriteHalf {
 /// Pieces that one system call writes at most.
 const MAX_SLICES: usize = 64;
 
+/// Whether a write may wait.
+pub(crate) enum Attempt<'a, 'b> {
+    /// Write what the stream takes now; nobody is woken when it takes more.
+    Once,
+    /// Wake this task when it takes more.
+    Until(&'a mut Context<'b>),
+}
+
 impl WriteHalf {
     /// Writes from the front of the outbox, as much as the stream takes at once.
     #[inline]
     pub(crate) fn poll_write_outbox(
         &mut self,
-        cx: &mut Context<'_>,
+        attempt: &mut Attempt<'_, '_>,
         outbox: &mut Outbox,
     ) -> Poll<io::Result<()>> {
         let chunk = outbox.chunk();
-        let written = if chunk.len() == outbox.remaining() {
-            match self {
-                Self::Tcp(write) => ready!(Pin::new(write).poll_write(cx, chunk))?,
-                Self::Other(write) => ready!(Pin::new(write).poll_write(cx, chunk))?,
-                Self::Gone => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            }
+        let polled = if chunk.len() == outbox.remaining() {
+            self.poll_write(attempt, &[IoSlice::new(chunk)])
         } else {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let filled = outbox.chunks_vectored(&mut slices);
-            let (slices, _) = slices.split_at(filled);
-            match self {
-                Self::Tcp(write) => ready!(Pin::new(write).poll_write_vectored(cx, slices))?,
-                Self::Other(write) => ready!(Pin::new(write).poll_write_vectored(cx, slices))?,
-                Self::Gone => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            }
+            self.poll_write(attempt, slices.split_at(filled).0)
         };
+        let written = ready!(polled)?;
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
@@ -148,20 +148,65 @@ impl WriteHalf {
         Poll::Ready(Ok(()))
     }
 
+    fn poll_write(
+        &mut self,
+        attempt: &mut Attempt<'_, '_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match (self, attempt) {
+            (Self::Tcp(write), Attempt::Once) => {
+                let written = match slices {
+                    [slice] => write.try_write(slice),
+                    slices => write.try_write_vectored(slices),
+                };
+                match written {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                    written => Poll::Ready(written),
+                }
+            }
+            (Self::Tcp(write), Attempt::Until(cx)) => Pin::new(write).poll_write_vectored(cx, slices),
+            (Self::Other(write), attempt) => {
+                attempt.with(|cx| Pin::new(write).poll_write_vectored(cx, slices))
+            }
+            (Self::Gone, _) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
     /// Pushes what the stream itself buffers, as TLS does; a socket buffers nothing that could be flushed.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(&mut self, attempt: &mut Attempt<'_, '_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(_) | Self::Gone => Poll::Ready(Ok(())),
-            Self::Other(write) => Pin::new(write).poll_flush(cx),
+            Self::Other(write) => attempt.with(|cx| Pin::new(write).poll_flush(cx)),
         }
     }
 
     /// Ends the outgoing direction: FIN, after close_notify where there is TLS.
-    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_shutdown(&mut self, attempt: &mut Attempt<'_, '_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(write) => Pin::new(write).poll_shutdown(cx),
-            Self::Other(write) => Pin::new(write).poll_shutdown(cx),
+            Self::Tcp(write) => attempt.with(|cx| Pin::new(write).poll_shutdown(cx)),
+            Self::Other(write) => attempt.with(|cx| Pin::new(write).poll_shutdown(cx)),
             Self::Gone => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Ends the outgoing direction of a stream that is about to be dropped: closing a socket sends the FIN itself.
+    pub(crate) fn poll_farewell(&mut self, attempt: &mut Attempt<'_, '_>) -> Poll<io::Result<()>> {
+        if matches!(self, Self::Other(_)) { self.poll_shutdown(attempt) } else { Poll::Ready(Ok(())) }
+    }
+
+    /// Lets go of the stream, which is closed when its other half is dropped too.
+    pub(crate) fn give_up(&mut self) {
+        if let Self::Tcp(write) = std::mem::replace(self, Self::Gone) {
+            write.forget();
+        }
+    }
+}
+
+impl Attempt<'_, '_> {
+    fn with<T>(&mut self, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        match self {
+            Self::Once => poll(&mut Context::from_waker(Waker::noop())),
+            Self::Until(cx) => poll(cx),
         }
     }
 }

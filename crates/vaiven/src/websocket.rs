@@ -2,6 +2,7 @@
 
 use crate::error::SendError;
 use crate::link::Link;
+use crate::reader::Reader;
 use crate::receiver::{Event, Receiver};
 use crate::sender::{Sender, When};
 use crate::transport::Transport;
@@ -9,6 +10,7 @@ use crate::{CloseCode, CloseFrame, Compress, Config, Error, Message, Role, TrySe
 use bytes::BytesMut;
 use futures_core::Stream;
 use futures_sink::Sink;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -72,7 +74,7 @@ impl WebSocket {
         let sender = Sender::new(link.clone());
         let allocation = read_ahead.capacity();
         let input = Input::new(read_ahead, allocation);
-        let receiver = Receiver::new(read, decoder, input, link, role, config);
+        let receiver = Receiver::new(Reader::new(read, decoder, input, link, role, config));
         Self { receiver, sender }
     }
 
@@ -89,9 +91,10 @@ impl WebSocket {
     ///
     /// # Limits
     /// A message is at most `limits.max_message_bytes` long. It may share the memory that it arrived in with its
-    /// neighbours, and keeps at most sixteen times its own size alive.
+    /// neighbours, and keeps at most thirty-two times its own size alive.
+    #[inline]
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        self.receiver.recv().await
+        poll_fn(|cx| self.receiver.poll_recv(cx)).await
     }
 
     /// Receives the next event, pings and pongs included; `None` after a normal close.
@@ -218,6 +221,12 @@ impl WebSocket {
     /// The two halves, each for a task of its own. When the receiver is dropped the connection ends.
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
+    }
+
+    /// Counts the connection with its server until the transport is given up.
+    #[cfg(feature = "server")]
+    pub(crate) fn set_permit(&self, permit: crate::server::Permit) {
+        self.sender.set_permit(permit);
     }
 
     #[inline]

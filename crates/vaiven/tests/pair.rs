@@ -1,7 +1,11 @@
 //! Two connections with each other, in memory and on virtual time.
 
+use bytes::BytesMut;
 use std::time::Duration;
-use vaiven::{CloseCode, Error, Message, TimeoutKind, TrySendError, pair};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vaiven::{
+    CloseCode, Config, Error, Message, Role, TimeoutKind, Transport, TrySendError, WebSocket, pair,
+};
 
 #[tokio::test]
 async fn messages_of_every_size_come_back_as_they_were_sent() {
@@ -147,4 +151,21 @@ async fn an_aborted_connection_ends_for_both_sides() {
     client.abort();
     assert!(matches!(server.recv().await, Err(Error::Disconnected)));
     assert!(sender.send("x").await.is_err());
+}
+
+#[tokio::test]
+async fn pings_that_arrive_together_are_each_answered_where_the_peer_reads() {
+    let (mut peer, mine) = tokio::io::duplex(1 << 10);
+    let config = Config::new(Role::Server);
+    let mut socket =
+        WebSocket::from_transport(Transport::other(mine), Role::Server, BytesMut::new(), None, &config);
+    let receiving = tokio::spawn(async move { socket.recv().await });
+    // The masking key is zero, so the payload stands as it is.
+    let pings: Vec<u8> = (0..10).flat_map(|number| [0x89, 0x81, 0, 0, 0, 0, number]).collect();
+    peer.write_all(&pings).await.unwrap();
+    let mut pongs = [0; 30];
+    peer.read_exact(&mut pongs).await.unwrap();
+    let expected: Vec<u8> = (0..10).flat_map(|number| [0x8a, 1, number]).collect();
+    assert_eq!(pongs, expected[..]);
+    receiving.abort();
 }

@@ -42,8 +42,8 @@ pub struct Inflater {
 /// A message that is being inflated.
 struct Progress {
     decompressor: Decompressor,
-    /// What watches the distances, as soon as one could be too large.
-    reach: Option<Box<Reach>>,
+    /// Whether distances are being watched, as is necessary as soon as one could be too large.
+    watched: bool,
     /// Compressed bytes read so far.
     read: usize,
     /// Whether no stream is open: at the start, and after a block with BFINAL.
@@ -112,10 +112,7 @@ impl Inflater {
 
     /// Bytes that this connection holds, by capacity.
     pub fn memory(&self) -> usize {
-        let message = self.message.as_ref().map_or(0, |message| {
-            let reach = message.reach.as_ref().map_or(0, |_| size_of::<Reach>());
-            pool::DECOMPRESSOR_BYTES + message.decompressor.held.capacity() + reach
-        });
+        let message = self.message.as_ref().map_or(0, |message| message.decompressor.memory());
         self.history.memory() + message
     }
 }
@@ -132,7 +129,7 @@ impl fmt::Debug for Inflater {
 
 impl Progress {
     fn new() -> Self {
-        Self { decompressor: pool::take_decompressor(), reach: None, read: 0, between_streams: true }
+        Self { decompressor: pool::take_decompressor(), watched: false, read: 0, between_streams: true }
     }
 
     /// Inflates `input` to its end, and fails where it reaches back beyond `window`.
@@ -153,9 +150,15 @@ impl Progress {
             self.decompressor.held.extend_from_slice(input);
             return Ok(());
         }
-        let reach = self.reach.get_or_insert_with(|| Box::new(Reach::new(window)));
-        let walked =
-            reach.scan(&std::mem::take(&mut self.decompressor.held)).and_then(|()| reach.scan(input));
+        let Decompressor { reach, held, .. } = &mut self.decompressor;
+        let reach = reach.get_or_insert_with(|| Box::new(Reach::new()));
+        let walked = if self.watched {
+            reach.scan(input)
+        } else {
+            self.watched = true;
+            reach.begin(window);
+            reach.scan(held).and_then(|()| reach.scan(input))
+        };
         match walked {
             // What lies behind the limit does not count, so that the outcome is the same at every split.
             Err(position) if position <= max_len => {

@@ -1,10 +1,11 @@
 //! The zlib states that the connections of a thread share.
 //!
-//! A state is large (a compressor 150 KiB and more, a decompressor 40 KiB) and of use only while a message is being
+//! A state is large (a compressor 150 KiB and more, a decompressor 47 KiB) and of use only while a message is being
 //! worked on, so an idle connection owns none: it borrows one here and hands it back. The pool of a thread is bounded;
 //! what exceeds it is freed. States may wander from thread to thread with the connection that holds them.
 
 use super::params::WindowBits;
+use super::reach::Reach;
 use std::cell::RefCell;
 use zlib_rs::{Deflate, Inflate};
 
@@ -41,7 +42,7 @@ impl CompressorKind {
     pub(super) fn bytes(self) -> usize {
         const HASH: usize = 2 * 65_536;
         const SYMBOLS: usize = 1 << (MEM_LEVEL + 6);
-        const FIELDS: usize = 6 * 1024;
+        const FIELDS: usize = 3 * 1024 + 256;
         HASH + 4 * self.window.bytes() + 7 * SYMBOLS + FIELDS
     }
 }
@@ -52,14 +53,25 @@ pub(super) struct Compressor {
     pub(super) zlib: Deflate,
 }
 
-/// A decompressor, and the compressed bytes that were not yet looked at for their reach.
+/// A decompressor, and what watches the distances of its messages.
 pub(super) struct Decompressor {
     pub(super) zlib: Inflate,
+    /// Made when it is needed for the first time.
+    pub(super) reach: Option<Box<Reach>>,
+    /// The compressed bytes of this message that were not yet looked at for their reach.
     pub(super) held: Vec<u8>,
 }
 
+impl Decompressor {
+    /// Bytes held, by capacity.
+    pub(super) fn memory(&self) -> usize {
+        let reach = self.reach.as_ref().map_or(0, |_| size_of::<Reach>());
+        DECOMPRESSOR_BYTES + self.held.capacity() + reach
+    }
+}
+
 /// Bytes that a decompressor allocates in zlib-rs 0.6.8: always a window of 32 KiB, tables and fixed fields.
-pub(super) const DECOMPRESSOR_BYTES: usize = 32 * 1024 + 12 * 1024;
+const DECOMPRESSOR_BYTES: usize = 32 * 1024 + 15 * 1024;
 
 #[derive(Default)]
 struct Pool {
@@ -106,6 +118,7 @@ pub(super) fn put_compressor(compressor: Compressor) {
 pub(super) fn take_decompressor() -> Decompressor {
     with_pool(|pool| pool.decompressors.pop()).unwrap_or_else(|| Decompressor {
         zlib: Inflate::new(false, WindowBits::MAX.bits()),
+        reach: None,
         held: Vec::new(),
     })
 }

@@ -72,11 +72,20 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
 
+/// One bit for each ASCII character that may stand in a token.
+const TOKEN_BYTES: u128 = {
+    let mut bits = 0;
+    let mut bytes: &[u8] = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    while let [byte, rest @ ..] = bytes {
+        bits |= 1 << *byte;
+        bytes = rest;
+    }
+    bits
+};
+
 /// Whether the byte may stand in a token.
 pub(super) const fn is_token_byte(byte: u8) -> bool {
-    matches!(byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z')
+    byte.is_ascii() && TOKEN_BYTES >> byte & 1 == 1
 }
 
 /// Whether the byte is a control character that must not stand in a value; a tab may.
@@ -126,6 +135,14 @@ mod tests {
         }
         for value in [&b""[..], b"a\tb", "señal".as_bytes(), b"\xff"] {
             assert_eq!(check_field("X-A", value), Ok(()), "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_token_has_no_separators() {
+        for byte in 0..=u8::MAX {
+            let is_separator = b"\"(),/:;<=>?@[\\]{}".contains(&byte);
+            assert_eq!(is_token_byte(byte), byte.is_ascii_graphic() && !is_separator, "{byte:02x}");
         }
     }
 

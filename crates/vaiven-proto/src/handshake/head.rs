@@ -196,17 +196,19 @@ impl HeadScanner {
 
     fn advance(&mut self, received: &[u8]) -> Result<Option<HeadExtent>, HeadError> {
         let window = received.get(..self.limits.max_bytes).unwrap_or(received);
-        for &byte in window.get(self.position..).unwrap_or_default() {
-            self.position += 1;
-            #[cfg(test)]
-            {
-                self.visited += 1;
-            }
+        let mut rest = window.get(self.position..).unwrap_or_default();
+        while !rest.is_empty() {
+            let (run, behind) = rest.split_at(self.run_length(rest));
+            self.move_on(run.len());
+            self.lengthen_line(run.len())?;
+            let Some((&byte, behind)) = behind.split_first() else { break };
+            self.move_on(1);
             if self.place == Place::LastLineFeed {
                 expect_line_feed(byte)?;
                 return Ok(Some(HeadExtent { bytes: self.position, fields: self.fields }));
             }
             self.place = self.step(byte)?;
+            rest = behind;
         }
         if self.position >= self.limits.max_bytes {
             return Err(HeadError::TooLarge);
@@ -214,6 +216,26 @@ impl HeadScanner {
         Ok(None)
     }
 
+    /// How many bytes at the front change nothing but the length of the line: the end of a field's value is
+    /// found in one sweep, which costs a quarter of going through [`step`](Self::step).
+    fn run_length(&self, rest: &[u8]) -> usize {
+        let end = match self.place {
+            Place::StartLine | Place::FieldValue => rest.iter().position(|&byte| is_forbidden_in_value(byte)),
+            Place::FieldName => rest.iter().position(|&byte| !is_token_byte(byte)),
+            _ => Some(0),
+        };
+        end.unwrap_or(rest.len())
+    }
+
+    fn move_on(&mut self, bytes: usize) {
+        self.position += bytes;
+        #[cfg(test)]
+        {
+            self.visited += bytes;
+        }
+    }
+
+    /// The place behind a byte that may end a run.
     fn step(&mut self, byte: u8) -> Result<Place, HeadError> {
         match (self.place, byte) {
             // RFC 9112 section 2.2: a server "SHOULD ignore at least one empty line" before the request line.
@@ -226,34 +248,39 @@ impl HeadScanner {
             (Place::FieldStart, b' ' | b'\t') => Err(HeadError::FoldedLine),
             (Place::StartLine | Place::FieldValue, b'\r') => Ok(Place::LineFeed),
             (_, b'\n') => Err(HeadError::BareLineFeed),
-            (Place::Start | Place::StartLine, _) => {
-                self.lengthen_line(self.place == Place::Start, HeadError::StartLineTooLong)?;
-                allow_in_line(byte).map(|()| Place::StartLine)
-            }
             (Place::FieldStart, _) => {
                 self.fields += 1;
                 if self.fields > self.limits.max_fields {
                     return Err(HeadError::TooManyFields);
                 }
-                self.lengthen_line(true, HeadError::FieldTooLong)?;
+                self.place = Place::FieldName;
+                self.line_bytes = 0;
+                self.lengthen_line(1)?;
                 // The name begins here, so a colon would end an empty one.
                 if byte == b':' { Err(HeadError::InvalidFieldName) } else { field_name(byte) }
             }
             (Place::FieldName, _) => {
-                self.lengthen_line(false, HeadError::FieldTooLong)?;
+                self.lengthen_line(1)?;
                 field_name(byte)
             }
+            (Place::Start | Place::StartLine, _) => {
+                self.lengthen_line(1)?;
+                allow_in_line(byte).map(|()| Place::StartLine)
+            }
             (Place::FieldValue, _) => {
-                self.lengthen_line(false, HeadError::FieldTooLong)?;
+                self.lengthen_line(1)?;
                 allow_in_line(byte).map(|()| Place::FieldValue)
             }
         }
     }
 
-    /// Counts one more byte of a line, or the first one of the next.
-    fn lengthen_line(&mut self, begins: bool, error: HeadError) -> Result<(), HeadError> {
-        self.line_bytes = if begins { 1 } else { self.line_bytes + 1 };
-        if self.line_bytes > self.limits.max_line_bytes { Err(error) } else { Ok(()) }
+    fn lengthen_line(&mut self, bytes: usize) -> Result<(), HeadError> {
+        self.line_bytes += bytes;
+        if self.line_bytes <= self.limits.max_line_bytes {
+            return Ok(());
+        }
+        let is_field = matches!(self.place, Place::FieldName | Place::FieldValue);
+        Err(if is_field { HeadError::FieldTooLong } else { HeadError::StartLineTooLong })
     }
 }
 

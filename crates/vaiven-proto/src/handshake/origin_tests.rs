@@ -107,6 +107,7 @@ fn a_list_allows_its_origins() {
         check(policy, "https://app.example", "a", Scheme::Http, Ok(()));
         check(policy, "http://localhost:3000", "a", Scheme::Http, Ok(()));
         check(policy, "capacitor://localhost", "a", Scheme::Http, Ok(()));
+        check(policy, "https://evil.example", "a", Scheme::Http, Err(Reason::Foreign));
         check(policy, "http://app.example", "a", Scheme::Http, Err(Reason::Foreign));
         check(policy, "https://app.example:8443", "a", Scheme::Http, Err(Reason::Foreign));
     }

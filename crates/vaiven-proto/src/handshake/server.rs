@@ -45,7 +45,8 @@ pub struct Upgrade<'a> {
 
 impl<'a> Upgrade<'a> {
     /// Checks the parts of a request against RFC 6455 section 4.2.1. Names of fields are compared without regard
-    /// to case; values need not be text.
+    /// to case; values need not be text. That names are tokens and values without control characters is for the
+    /// parser to see to that read the head, as [`RequestHead`](super::RequestHead) and hyper do.
     ///
     /// # Errors
     /// The [`Refusal`] to answer with, for the first rule that is broken: version of HTTP, method, `Host`,
@@ -58,22 +59,36 @@ impl<'a> Upgrade<'a> {
         I: Iterator<Item = (&'a str, &'a [u8])> + Clone,
     {
         check_request_line(method, version)?;
-        let found = Found::collect(fields.clone())?;
+        let found = Found::collect(fields.clone());
         let host = found.host()?;
         found.check_upgrade()?;
         let key = found.key()?;
-        let lines = lines(fields.clone(), "sec-websocket-protocol");
-        let subprotocols = subprotocol::parse_list(lines).map_err(bad_list)?;
-        let lines = self::lines(fields, "sec-websocket-extensions");
-        let extensions = Extension::parse_list(lines.clone()).map_err(|_| {
-            Refusal::bad_request(
-                "extensions",
-                "The header Sec-WebSocket-Extensions is malformed. It holds names with parameters, as in \
-                 permessage-deflate; client_max_window_bits.",
-            )
-        })?;
-        let origin = found.origin()?;
-        Ok(Self { key, host, origin, subprotocols, extensions, extensions_text: join(lines) })
+        let mut upgrade = Self {
+            key,
+            host,
+            origin: None,
+            subprotocols: Vec::new(),
+            extensions: Vec::new(),
+            extensions_text: None,
+        };
+        // Most requests lack one of them or both, and are not searched again.
+        if found.has_subprotocols {
+            let lines = lines(fields.clone(), "sec-websocket-protocol");
+            upgrade.subprotocols = subprotocol::parse_list(lines).map_err(bad_list)?;
+        }
+        if found.has_extensions {
+            let lines = lines(fields, "sec-websocket-extensions");
+            upgrade.extensions = Extension::parse_list(lines.clone()).map_err(|_| {
+                Refusal::bad_request(
+                    "extensions",
+                    "The header Sec-WebSocket-Extensions is malformed. It holds names with parameters, as in \
+                     permessage-deflate; client_max_window_bits.",
+                )
+            })?;
+            upgrade.extensions_text = join(lines);
+        }
+        upgrade.origin = found.origin()?;
+        Ok(upgrade)
     }
 
     /// The key that the client drew.
@@ -133,17 +148,15 @@ struct Found<'a> {
     names_websocket: bool,
     connection_upgrades: bool,
     has_body: bool,
+    has_subprotocols: bool,
+    has_extensions: bool,
 }
 
 impl<'a> Found<'a> {
-    fn collect(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<Self, Refusal> {
+    fn collect(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut found = Self::default();
         for (name, value) in fields {
             let value = trim(value);
-            // The head scanner lets no control character through; a parser elsewhere might.
-            if value.iter().copied().any(super::field::is_forbidden_in_value) {
-                return Err(super::HeadError::ControlCharacter.into());
-            }
             if is(name, "host") {
                 found.host.add(value);
             } else if is(name, "origin") {
@@ -160,9 +173,13 @@ impl<'a> Found<'a> {
                 found.has_body |= value != b"0";
             } else if is(name, "transfer-encoding") {
                 found.has_body = true;
+            } else if is(name, "sec-websocket-protocol") {
+                found.has_subprotocols = true;
+            } else if is(name, "sec-websocket-extensions") {
+                found.has_extensions = true;
             }
         }
-        Ok(found)
+        found
     }
 
     fn host(&self) -> Result<&'a str, Refusal> {
@@ -221,11 +238,13 @@ impl<'a> Found<'a> {
         match self.origin {
             Single::Absent => Ok(None),
             Single::Once(value) => {
-                let origin = std::str::from_utf8(value).ok().filter(|origin| origin.is_ascii());
+                let origin = std::str::from_utf8(value)
+                    .ok()
+                    .filter(|origin| origin.bytes().all(|byte| byte.is_ascii_graphic()));
                 origin.map(Some).ok_or_else(|| {
                     Refusal::bad_request(
                         "origin",
-                        "The header Origin is malformed. It holds ASCII characters.",
+                        "The header Origin is malformed. It holds visible ASCII characters.",
                     )
                 })
             }

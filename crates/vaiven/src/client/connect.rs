@@ -35,6 +35,11 @@ impl Deadline {
         Self { at, after }
     }
 
+    /// The moment.
+    pub(super) fn at(self) -> Instant {
+        self.at
+    }
+
     /// Runs one step of dialling, and says which step and which host when time is up.
     pub(super) async fn limit<T>(
         self,

@@ -3,7 +3,7 @@
 use super::connect::{self, Deadline};
 use super::error::{DialError, DialPhase};
 use super::proxy::{Kind, Proxy, ProxyProblem};
-use super::stream::Stream;
+use super::stream::Dialled;
 #[cfg(feature = "tls")]
 use super::tls::{self, TlsConfig};
 use super::url::Target;
@@ -127,13 +127,13 @@ impl DialOptions {
 /// # Ok(())
 /// # }
 /// ```
-pub async fn dial(target: &Target, options: &DialOptions) -> Result<Stream, DialError> {
+pub async fn dial(target: &Target, options: &DialOptions) -> Result<Dialled, DialError> {
     let proxy = options.proxy_for(target)?;
     let needs_tls = target.is_secure() || proxy.as_ref().is_some_and(|proxy| proxy.kind() == Kind::Https);
     let tls = Tls::prepare(options, needs_tls).await?;
     let deadline = Deadline::after(options.connect_timeout);
     let stream = match &proxy {
-        None => Stream::Tcp(connect::connect(target.host(), target.ip(), target.port(), deadline).await?),
+        None => Dialled::Tcp(connect::connect(target.host(), target.ip(), target.port(), deadline).await?),
         Some(proxy) => tunnel(proxy, target, &tls, deadline).await?,
     };
     if !target.is_secure() {
@@ -146,7 +146,7 @@ pub async fn dial(target: &Target, options: &DialOptions) -> Result<Stream, Dial
 /// Opens the way through a proxy.
 ///
 /// With `socks5://` the host's addresses are known here, and are tried in turn, each over a connection of its own.
-async fn tunnel(proxy: &Proxy, target: &Target, tls: &Tls, deadline: Deadline) -> Result<Stream, DialError> {
+async fn tunnel(proxy: &Proxy, target: &Target, tls: &Tls, deadline: Deadline) -> Result<Dialled, DialError> {
     if proxy.kind() != Kind::Socks5 {
         return tunnel_to(None, proxy, target, tls, deadline).await;
     }
@@ -161,7 +161,7 @@ async fn tunnel_to_one_of(
     target: &Target,
     tls: &Tls,
     deadline: Deadline,
-) -> Result<Stream, DialError> {
+) -> Result<Dialled, DialError> {
     let (last, others) = addresses.split_last().expect("a lookup without an address is an error");
     for &address in others {
         match tunnel_to(Some(address), proxy, target, tls, deadline).await {
@@ -178,9 +178,9 @@ async fn tunnel_to(
     target: &Target,
     tls: &Tls,
     deadline: Deadline,
-) -> Result<Stream, DialError> {
+) -> Result<Dialled, DialError> {
     let reach = async {
-        let tcp = Stream::Tcp(connect::connect(&proxy.host, proxy.ip, proxy.port, deadline).await?);
+        let tcp = Dialled::Tcp(connect::connect(&proxy.host, proxy.ip, proxy.port, deadline).await?);
         if proxy.kind() != Kind::Https {
             return Ok(tcp);
         }
@@ -209,19 +209,19 @@ impl Tls {
     async fn handshake(
         &self,
         host: (&str, Option<IpAddr>, u16),
-        stream: Stream,
+        stream: Dialled,
         deadline: Deadline,
-    ) -> Result<Stream, DialError> {
+    ) -> Result<Dialled, DialError> {
         let connector = self.connector.as_ref().expect("TLS was prepared where it is needed");
         let peer_addr =
             stream.peer_addr().map_err(|error| tls::failure(super::authority(host.0, host.2), error))?;
         let stream = match stream {
-            Stream::Tcp(tcp) => tls::handshake(connector, host, tcp, peer_addr, deadline).await?,
-            Stream::Tls(inner) => {
-                tls::handshake(connector, host, Stream::Tls(inner), peer_addr, deadline).await?
+            Dialled::Tcp(tcp) => tls::handshake(connector, host, tcp, peer_addr, deadline).await?,
+            Dialled::Tls(inner) => {
+                tls::handshake(connector, host, Dialled::Tls(inner), peer_addr, deadline).await?
             }
         };
-        Ok(Stream::Tls(stream))
+        Ok(Dialled::Tls(stream))
     }
 }
 
@@ -241,9 +241,9 @@ impl Tls {
     async fn handshake(
         &self,
         _: (&str, Option<IpAddr>, u16),
-        stream: Stream,
+        stream: Dialled,
         _: Deadline,
-    ) -> Result<Stream, DialError> {
+    ) -> Result<Dialled, DialError> {
         Ok(stream)
     }
 }
@@ -276,12 +276,20 @@ mod tests {
         (proxy, task)
     }
 
-    async fn tunnel_to_three(proxy: &Proxy) -> Result<Stream, DialError> {
+    async fn tunnel_to_three(proxy: &Proxy) -> Result<Dialled, DialError> {
         let addresses = [1, 2, 3].map(|last| SocketAddr::from(([192, 0, 2, last], 80)));
         let target = Target::parse("ws://a.example").unwrap();
         let tls = Tls::prepare(&DialOptions::default(), false).await.unwrap();
         let deadline = Deadline::after(Duration::from_secs(10));
         tunnel_to_one_of(&addresses, proxy, &target, &tls, deadline).await
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[tokio::test]
+    async fn a_build_without_tls_says_which_feature_is_missing() {
+        let target = Target::parse("wss://a.example").unwrap();
+        let error = dial(&target, &DialOptions::default().without_proxy()).await.unwrap_err();
+        assert!(error.to_string().contains("enable the feature `tls`"), "{error}");
     }
 
     #[tokio::test]

@@ -6,7 +6,10 @@
 use super::error::DialError;
 use super::url::Target;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+/// The fields that prove who the user is.
+const CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION];
 
 /// How many redirects a client follows when asked to.
 ///
@@ -63,14 +66,6 @@ impl RedirectPolicy {
         if !Self::is_redirect(status) {
             return Err(DialError::redirect(format!("{status} is no redirect")));
         }
-        if followed >= self.max_redirects {
-            return Err(DialError::redirect(match self.max_redirects {
-                0 => {
-                    format!("{current} answered {status}, and following is not allowed; dial its destination")
-                }
-                max => format!("{current} answered {status} after {max} redirects, which is the limit"),
-            }));
-        }
         let mut locations = headers.get_all(http::header::LOCATION).iter();
         let location = match (locations.next(), locations.next()) {
             (Some(one), None) => one.to_str().map_err(|_| ()),
@@ -80,6 +75,16 @@ impl RedirectPolicy {
             DialError::redirect(format!("{current} answered {status} without one usable Location field"))
         })?;
         let target = current.join(location)?;
+        if followed >= self.max_redirects {
+            return Err(DialError::redirect(match self.max_redirects {
+                0 => {
+                    format!("{current} answered {status} to {target}; dial that, or allow redirects")
+                }
+                max => format!(
+                    "{current} answered {status} to {target} after {max} redirects, which is the limit"
+                ),
+            }));
+        }
         if current.is_secure() && !target.is_secure() {
             return Err(DialError::redirect(format!(
                 "{current} answered {status} to an unencrypted url; it must name https:// or wss://"
@@ -98,10 +103,15 @@ impl Redirect {
     /// Once removed they stay removed, even when a later redirect leads back.
     pub fn strip_credentials(&self, headers: &mut HeaderMap<HeaderValue>) {
         if self.is_cross_origin {
-            for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
+            for name in CREDENTIALS {
                 headers.remove(name);
             }
         }
+    }
+
+    /// Whether a request's own header field of this name may be sent to the new URL.
+    pub(super) fn keeps(&self, name: &str) -> bool {
+        !self.is_cross_origin || !CREDENTIALS.iter().any(|secret| name.eq_ignore_ascii_case(secret.as_str()))
     }
 }
 

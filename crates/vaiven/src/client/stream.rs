@@ -3,6 +3,8 @@
 //! Where nothing but TCP is in use, the caller gets the `TcpStream` itself: through a tunnel too, as the exchange with
 //! the proxy leaves no byte behind.
 
+use crate::{Stream, Transport};
+#[cfg(feature = "tls")]
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -11,17 +13,12 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A stream of bytes in both directions, as an object.
-pub trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static> Io for T {}
-
 /// A connected stream: bare TCP, or TLS.
 ///
 /// Dropping it closes the connection.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Stream {
+pub enum Dialled {
     /// TCP and nothing else: `ws://`, directly or through a proxy that is itself spoken to in the clear.
     Tcp(TcpStream),
     /// TLS to the host (`wss://`), to the proxy, or both.
@@ -29,22 +26,13 @@ pub enum Stream {
     Tls(TlsStream),
 }
 
-impl Stream {
+impl Dialled {
     /// The bare TCP stream, or the stream unchanged where TLS is in use.
     pub fn into_tcp(self) -> Result<TcpStream, Self> {
         match self {
             Self::Tcp(tcp) => Ok(tcp),
             #[cfg(feature = "tls")]
             tls @ Self::Tls(_) => Err(tls),
-        }
-    }
-
-    /// The stream as an object, whatever it is.
-    pub fn into_boxed(self) -> Box<dyn Io> {
-        match self {
-            Self::Tcp(tcp) => Box::new(tcp),
-            #[cfg(feature = "tls")]
-            Self::Tls(tls) => tls.io,
         }
     }
 
@@ -61,14 +49,14 @@ impl Stream {
 /// A stream over TLS, its handshake done and the other side's certificate verified.
 #[cfg(feature = "tls")]
 pub struct TlsStream {
-    io: Box<dyn Io>,
+    io: Pin<Box<dyn Stream>>,
     peer_addr: SocketAddr,
 }
 
 #[cfg(feature = "tls")]
 impl TlsStream {
-    pub(super) fn new(io: impl Io, peer_addr: SocketAddr) -> Self {
-        Self { io: Box::new(io), peer_addr }
+    pub(super) fn new(io: impl Stream, peer_addr: SocketAddr) -> Self {
+        Self { io: Box::pin(io), peer_addr }
     }
 }
 
@@ -79,17 +67,30 @@ impl fmt::Debug for TlsStream {
     }
 }
 
-impl Stream {
-    fn io(self: Pin<&mut Self>) -> Pin<&mut dyn Io> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp),
+impl From<Dialled> for Transport {
+    fn from(stream: Dialled) -> Self {
+        match stream {
+            Dialled::Tcp(tcp) => Self::Tcp(tcp),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => Pin::new(&mut *tls.io),
+            Dialled::Tls(tls) => Self::Other(tls.io),
         }
     }
 }
 
-impl AsyncRead for Stream {
+impl Dialled {
+    fn io(self: Pin<&mut Self>) -> Pin<&mut dyn Stream> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => {
+                let tcp: Pin<&mut TcpStream> = Pin::new(tcp);
+                tcp
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.io.as_mut(),
+        }
+    }
+}
+
+impl AsyncRead for Dialled {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -99,7 +100,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for Dialled {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.io().poll_write(context, bytes)
     }

@@ -11,7 +11,8 @@
 
 use super::connect::Deadline;
 use super::error::{DialError, DialPhase};
-use super::stream::{Io, TlsStream};
+use super::stream::TlsStream;
+use crate::Stream;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
@@ -209,14 +210,14 @@ fn certificates(pem: &[u8], whose: &str) -> Result<Vec<CertificateDer<'static>>,
 pub(super) async fn handshake(
     connector: &TlsConnector,
     (host, ip, port): (&str, Option<IpAddr>, u16),
-    io: impl Io,
+    io: impl Stream + Unpin,
     peer_addr: SocketAddr,
     deadline: Deadline,
 ) -> Result<TlsStream, DialError> {
     let authority = super::authority(host, port);
     let name = match ip {
         Some(ip) => ServerName::from(ip),
-        None => ServerName::try_from(host.trim_end_matches('.').to_owned()).map_err(|_| {
+        None => ServerName::try_from(host.to_owned()).map_err(|_| {
             DialError::invalid_url(format!("`{host}` is no name that a certificate could be issued for"))
         })?,
     };

@@ -261,6 +261,18 @@ mod tests {
     }
 
     #[test]
+    fn messages_and_proxies_always_name_the_port() {
+        for (url, authority) in [
+            ("ws://a.example/x", "a.example:80"),
+            ("wss://ana:pw@a.example", "a.example:443"),
+            ("wss://[::1]", "[::1]:443"),
+            ("ws://127.0.0.1:8080", "127.0.0.1:8080"),
+        ] {
+            assert_eq!(Target::parse(url).unwrap().authority(), authority);
+        }
+    }
+
+    #[test]
     fn credentials_become_a_basic_authorization_and_appear_nowhere_else() {
         let target = Target::parse("ws://ana:s%20%C3%B1%3A@a.example/x?token=t").unwrap();
         let value = target.authorization().unwrap();

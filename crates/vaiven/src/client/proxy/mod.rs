@@ -10,8 +10,8 @@ mod socks5;
 
 use super::credentials::Credentials;
 use super::error::DialError;
-use super::stream::Io;
 use super::url::Target;
+use crate::Stream;
 use http::{HeaderValue, StatusCode};
 use std::error::Error;
 use std::fmt;
@@ -152,7 +152,7 @@ impl Proxy {
     /// Dropping the future closes the connection to the proxy, if `io` is owned by it.
     pub(super) async fn open_tunnel(
         &self,
-        io: &mut impl Io,
+        io: &mut (impl Stream + Unpin),
         target: &Target,
         address: Option<SocketAddr>,
     ) -> Result<(), DialError> {

@@ -5,7 +5,7 @@ use crate::server::{ANSWER, REQUEST, Seen, listen, talk, tls_server, tls_server_
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use vaiven::client::{DialError, DialOptions, DialPhase, Stream, Target, TlsConfig, TlsProblem, dial};
+use vaiven::client::{DialError, DialOptions, DialPhase, Dialled, Target, TlsConfig, TlsProblem, dial};
 
 fn options(tls: TlsConfig) -> DialOptions {
     DialOptions::default().without_proxy().tls(tls)
@@ -292,8 +292,8 @@ async fn a_stream_over_tls_is_not_handed_out_as_bare_tcp() {
     let stream = dial(&target("localhost", address), &options(tls)).await.unwrap();
     assert_eq!(stream.peer_addr().unwrap(), address);
     let stream = stream.into_tcp().unwrap_err();
-    assert!(matches!(stream, Stream::Tls(_)));
-    let mut boxed = stream.into_boxed();
+    assert!(matches!(stream, Dialled::Tls(_)));
+    let mut boxed = vaiven::Transport::from(stream);
     boxed.write_all(REQUEST).await.unwrap();
     boxed.flush().await.unwrap();
     let mut answer = vec![0; ANSWER.len()];

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use vaiven::client::{
-    DialError, DialOptions, DialPhase, Proxy, ProxyProblem, Stream, Target, TlsProblem, dial,
+    DialError, DialOptions, DialPhase, Dialled, Proxy, ProxyProblem, Target, TlsProblem, dial,
 };
 
 fn via(url: &str) -> DialOptions {
@@ -40,7 +40,7 @@ async fn ws_goes_through_an_http_proxy_in_a_tunnel_of_bare_tcp() {
     let stream = dial(&hidden(), &via(&format!("http://{proxy}"))).await.unwrap();
     assert_eq!(stream.peer_addr().unwrap(), proxy);
     let tcp = stream.into_tcp().expect("a tunnel without TLS is bare TCP");
-    assert_eq!(talk(Stream::Tcp(tcp)).await.unwrap(), ANSWER);
+    assert_eq!(talk(Dialled::Tcp(tcp)).await.unwrap(), ANSWER);
     done.await.unwrap();
     assert_eq!(
         head.await.unwrap(),
@@ -97,15 +97,18 @@ async fn a_refusal_names_proxy_host_and_status_and_no_credentials() {
 #[tokio::test]
 async fn wss_through_a_proxy_is_encrypted_up_to_the_host() {
     let authority = Authority::new();
-    let (server, seen) = tls_server(authority.issue(&["hidden.invalid"], Validity::Now).server()).await;
-    let (proxy, head) = HttpProxy::to(server).start().await;
-    let target = Target::parse("wss://hidden.invalid").unwrap();
-    let options = via(&format!("http://{proxy}")).tls(authority.trusted().build().unwrap());
-    assert_eq!(talk(dial(&target, &options).await.unwrap()).await.unwrap(), ANSWER);
-    let seen = seen.await.unwrap();
-    assert_eq!(seen.server_name.as_deref(), Some("hidden.invalid"));
-    assert_eq!(seen.application_data, REQUEST);
-    assert!(head.await.unwrap().starts_with("CONNECT hidden.invalid:443 "));
+    // The dot of a full name is for the name service; certificates and server names are without it.
+    for host in ["hidden.invalid", "hidden.invalid."] {
+        let (server, seen) = tls_server(authority.issue(&["hidden.invalid"], Validity::Now).server()).await;
+        let (proxy, head) = HttpProxy::to(server).start().await;
+        let target = Target::parse(&format!("wss://{host}")).unwrap();
+        let options = via(&format!("http://{proxy}")).tls(authority.trusted().build().unwrap());
+        assert_eq!(talk(dial(&target, &options).await.unwrap()).await.unwrap(), ANSWER);
+        let seen = seen.await.unwrap();
+        assert_eq!(seen.server_name.as_deref(), Some("hidden.invalid"));
+        assert_eq!(seen.application_data, REQUEST);
+        assert!(head.await.unwrap().starts_with(&format!("CONNECT {host}:443 ")));
+    }
 }
 
 #[tokio::test]
@@ -127,7 +130,7 @@ async fn ws_through_an_https_proxy_is_encrypted_up_to_the_proxy() {
     let (proxy, head) = HttpProxy { tls, ..HttpProxy::to(server) }.start().await;
     let options = via(&format!("https://eva:pw@{proxy}")).tls(authority.trusted().build().unwrap());
     let stream = dial(&hidden(), &options).await.unwrap();
-    assert!(matches!(stream, Stream::Tls(_)));
+    assert!(matches!(stream, Dialled::Tls(_)));
     assert_eq!(talk(stream).await.unwrap(), ANSWER);
     done.await.unwrap();
     assert!(head.await.unwrap().contains("\r\nProxy-Authorization: Basic ZXZhOnB3\r\n"));
@@ -196,7 +199,7 @@ async fn socks5h_gives_the_name_to_the_proxy() {
     let (proxy, asked) = SocksProxy { way_to: server, password: None }.start().await;
     let stream = dial(&hidden(), &via(&format!("socks5h://{proxy}"))).await.unwrap();
     let tcp = stream.into_tcp().expect("a tunnel without TLS is bare TCP");
-    assert_eq!(talk(Stream::Tcp(tcp)).await.unwrap(), ANSWER);
+    assert_eq!(talk(Dialled::Tcp(tcp)).await.unwrap(), ANSWER);
     done.await.unwrap();
     assert_eq!(asked.await.unwrap(), Some((3, b"hidden.invalid".to_vec(), 8000)));
 }

@@ -75,7 +75,7 @@ pub(crate) fn tls_server_on(listener: TcpListener, config: Arc<rustls::ServerCon
 }
 
 /// Sends the request and reads the answer to its end.
-pub(crate) async fn talk(mut stream: vaiven::client::Stream) -> io::Result<Vec<u8>> {
+pub(crate) async fn talk(mut stream: vaiven::client::Dialled) -> io::Result<Vec<u8>> {
     stream.write_all(REQUEST).await?;
     stream.flush().await?;
     let mut answer = vec![0; ANSWER.len()];

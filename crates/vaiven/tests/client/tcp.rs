@@ -3,7 +3,7 @@
 use crate::server::listen;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use vaiven::client::{DialError, DialOptions, Stream, Target, dial};
+use vaiven::client::{DialError, DialOptions, Dialled, Target, dial};
 
 fn direct() -> DialOptions {
     DialOptions::default().without_proxy()
@@ -93,6 +93,8 @@ async fn dialling_can_be_done_on_any_thread() {
     let target = Target::parse(&format!("ws://{address}")).unwrap();
     let options = direct();
     let stream = assert_send(dial(&target, &options)).await.unwrap();
-    assert!(matches!(assert_send(stream), Stream::Tcp(_)));
+    let stream = assert_send(stream);
+    assert!(matches!(stream, Dialled::Tcp(_)));
+    assert!(matches!(vaiven::Transport::from(stream), vaiven::Transport::Tcp(_)), "the fast path is taken");
     drop(listener);
 }

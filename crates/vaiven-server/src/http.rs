@@ -1,0 +1,186 @@
+//! What is not a WebSocket: pages, health and metrics, by hyper. A later request of the same connection may still
+//! ask for an upgrade.
+
+use crate::app::App;
+use crate::metrics::{self, RequestLabels};
+use crate::pages::{CONTENT_SECURITY_POLICY, Page};
+use crate::replay::Replay;
+use crate::route::Route;
+use crate::server::{Peer, log_refusal};
+use crate::session::Plan;
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
+
+type Answer = Response<Full<Bytes>>;
+
+/// A year, as browsers ask for it.
+const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// Serves the requests of a connection, whose first head was read already, until the client or a drain ends it.
+pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
+    let stream = Replay::new(parts);
+    let limits = app.config.head_limits;
+    let mut server = hyper::server::conn::http1::Builder::new();
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(app.config.handshake_timeout)
+        .max_headers(limits.max_fields)
+        // hyper takes no less than 8 KiB.
+        .max_buf_size(limits.max_bytes.max(8 << 10));
+    let handle = app.handle.clone();
+    let service = service_fn(move |request| {
+        let answer = answer(&app, request, peer);
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    // A client that breaks off is no news.
+    tokio::select! {
+        _ = &mut connection => {}
+        () = handle.draining() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer) -> Answer {
+    let route = Route::of(request.uri().path());
+    let pattern = route.as_ref().map_or("none", Route::pattern);
+    let headers = request.headers();
+    let wants_websocket =
+        headers.contains_key(header::SEC_WEBSOCKET_KEY) || headers.contains_key(header::UPGRADE);
+    let mut answer = match route {
+        Some(route) if route.is_websocket() => upgrade(app, &mut request, &route, peer)
+            .unwrap_or_else(|refusal| refused(app, &refusal, peer, pattern)),
+        None if wants_websocket => refused(app, &Refusal::not_found(), peer, pattern),
+        route => plain(app, &request, route.as_ref(), peer),
+    };
+    if peer.scheme == Scheme::Https {
+        answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+    }
+    let labels = RequestLabels { route: pattern, status: answer.status().as_u16() };
+    app.metrics.requests.get_or_create(&labels).inc();
+    answer
+}
+
+/// The answer to a request that is no upgrade.
+fn plain(app: &App, request: &Request<Incoming>, route: Option<&Route>, peer: Peer) -> Answer {
+    // RFC 9112 section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request
+    // message that lacks a Host header field and to any request message that contains more than one".
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return text(StatusCode::BAD_REQUEST, "The request must have one Host header.\n");
+    }
+    let Some(route) = route else {
+        return text(StatusCode::NOT_FOUND, "Nothing is served at this path. The chat page is at /\n");
+    };
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use the method GET.\n");
+        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return answer;
+    }
+    match route {
+        Route::Page(page) => file(request, page),
+        Route::Metrics => figures(app, request, peer),
+        Route::Health | Route::Room(_) | Route::Echo => text(StatusCode::OK, "ok\n"),
+    }
+}
+
+fn file(request: &Request<Incoming>, page: &Page) -> Answer {
+    let tag = page.entity_tag();
+    let is_known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|known| {
+        known
+            .to_str()
+            .is_ok_and(|known| known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag))
+    });
+    let mut answer = if is_known {
+        let mut answer = with_type(page.content_type, Bytes::new());
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        answer
+    } else {
+        with_type(page.content_type, Bytes::from_static(page.body))
+    };
+    let fields: [(HeaderName, HeaderValue); 4] = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::ETAG, HeaderValue::try_from(tag).expect("a tag is hexadecimal")),
+    ];
+    for (name, value) in fields {
+        answer.headers_mut().insert(name, value);
+    }
+    answer
+}
+
+/// The metrics, for whoever may see them.
+fn figures(app: &App, request: &Request<Incoming>, peer: Peer) -> Answer {
+    // Behind a proxy on the same machine everybody seems to be local.
+    let is_forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
+        .iter()
+        .any(|name| request.headers().contains_key(*name));
+    if app.settings.metrics_from.admits(peer.ip, is_forwarded) {
+        return with_type(metrics::CONTENT_TYPE, Bytes::from(app.metrics.text()));
+    }
+    let why =
+        "Metrics are for this machine only. To open them to every address, set metrics_from = \"anywhere\"\n";
+    text(StatusCode::FORBIDDEN, why)
+}
+
+fn text(status: StatusCode, body: &'static str) -> Answer {
+    let mut answer = with_type("text/plain; charset=utf-8", Bytes::from_static(body.as_bytes()));
+    *answer.status_mut() = status;
+    answer
+}
+
+fn with_type(content_type: &'static str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    let fields = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    answer.headers_mut().extend(fields);
+    answer
+}
+
+/// A refused upgrade; its `Connection: close` makes hyper close behind it.
+fn refused(app: &App, refusal: &Refusal, peer: Peer, pattern: &'static str) -> Answer {
+    app.metrics.refused(refusal.status(), refusal.code());
+    log_refusal(app, refusal, peer.ip, pattern);
+    refusal_response(refusal)
+}
+
+/// Accepts an upgrade: answers 101, and a task goes on with the connection.
+fn upgrade(
+    app: &Arc<App>,
+    request: &mut Request<Incoming>,
+    route: &Route,
+    peer: Peer,
+) -> Result<Answer, Refusal> {
+    let mut plan = None;
+    let decide = |upgrade: &Upgrade<'_>, _: &mut Acceptance<'_>| {
+        // hyper does not know whether TLS is in use.
+        let judged = app.config.origins.check(upgrade.origin(), upgrade.host(), peer.scheme);
+        judged.map_err(|refusal| Refusal::forbidden_origin(&refusal))?;
+        plan = Some(Plan::new(app, route)?);
+        Ok(())
+    };
+    let (answer, upgrading) = upgrade_with(request, &app.config, decide)?;
+    let (mut plan, handle) = (plan.expect("it was made before the answer"), app.handle.clone());
+    tokio::spawn(async move {
+        // A client that is gone by now is no news.
+        let Ok(mut socket) = upgrading.await else { return };
+        handle.track(&socket);
+        plan.run(&mut socket).await;
+    });
+    Ok(answer)
+}

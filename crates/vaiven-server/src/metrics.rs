@@ -1,0 +1,165 @@
+//! What the server counts, and the text that Prometheus reads. Labels come from fixed sets only.
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use vaiven::CloseCode;
+use vaiven::server::ServerHandle;
+
+/// What `/metrics` answers with.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct RouteLabel {
+    pub(crate) route: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct RequestLabels {
+    pub(crate) route: &'static str,
+    pub(crate) status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CodeLabel {
+    code: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RefusalLabels {
+    status: u16,
+    code: &'static str,
+}
+
+/// The server's counters. They are exact: nothing is sampled.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) connections_open: Family<RouteLabel, Gauge>,
+    pub(crate) connections: Family<RouteLabel, Counter>,
+    handshakes_refused: Family<RefusalLabels, Counter>,
+    closes: Family<CodeLabel, Counter>,
+    pub(crate) requests: Family<RequestLabels, Counter>,
+    pub(crate) messages_in: Counter,
+    pub(crate) bytes_in: Counter,
+    pub(crate) messages_out: Counter,
+    pub(crate) bytes_out: Counter,
+    pub(crate) rooms: Gauge,
+    pub(crate) members: Gauge,
+    pub(crate) slow_consumers: Counter,
+    pub(crate) rate_limited: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new(handle: ServerHandle) -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("vaiven"),
+            connections_open: Family::default(),
+            connections: Family::default(),
+            handshakes_refused: Family::default(),
+            closes: Family::default(),
+            requests: Family::default(),
+            messages_in: Counter::default(),
+            bytes_in: Counter::default(),
+            messages_out: Counter::default(),
+            bytes_out: Counter::default(),
+            rooms: Gauge::default(),
+            members: Gauge::default(),
+            slow_consumers: Counter::default(),
+            rate_limited: Counter::default(),
+        };
+        metrics.register();
+        metrics.registry.register_collector(Box::new(Listening(handle)));
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "connections_open",
+            "WebSocket connections that are open",
+            self.connections_open.clone(),
+        );
+        registry.register("connections", "WebSocket connections accepted", self.connections.clone());
+        registry.register(
+            "handshakes_refused",
+            "Requests that were refused, by HTTP status and rule",
+            self.handshakes_refused.clone(),
+        );
+        let help = "WebSocket connections ended, by close code; 1006 is an end without a Close frame";
+        registry.register("closes", help, self.closes.clone());
+        registry.register("http_requests", "Requests for pages, health and metrics", self.requests.clone());
+        registry.register("messages_in", "Messages received", self.messages_in.clone());
+        registry.register("bytes_in", "Payload bytes received", self.bytes_in.clone());
+        let help = "Messages sent, counted once for each receiver";
+        registry.register("messages_out", help, self.messages_out.clone());
+        registry.register("bytes_out", "Bytes of frames sent, before compression", self.bytes_out.clone());
+        registry.register("rooms", "Rooms with members", self.rooms.clone());
+        registry.register("members", "Members of all rooms", self.members.clone());
+        let help = "Members closed with 1013 since they read too slowly";
+        registry.register("slow_consumers", help, self.slow_consumers.clone());
+        let help = "Connections closed with 1008 since they sent too fast";
+        registry.register("rate_limited", help, self.rate_limited.clone());
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The program", build);
+    }
+
+    /// Counts a refused handshake under its status and rule.
+    pub(crate) fn refused(&self, status: u16, code: &'static str) {
+        self.handshakes_refused.get_or_create(&RefusalLabels { status, code }).inc();
+    }
+
+    /// Counts the end of a connection. The ranges that belong to applications count as one each.
+    pub(crate) fn closed(&self, code: CloseCode) {
+        let code = match code.value() {
+            code @ 1000..=1015 => code.to_string(),
+            3000..=3999 => "3xxx".to_owned(),
+            4000..=4999 => "4xxx".to_owned(),
+            _ => "other".to_owned(),
+        };
+        self.closes.get_or_create(&CodeLabel { code }).inc();
+    }
+
+    /// All figures as text.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a String takes all that is written");
+        text
+    }
+}
+
+/// What the listener itself counts.
+#[derive(Debug)]
+struct Listening(ServerHandle);
+
+impl Collector for Listening {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = self.0.counts();
+        let gauges = [
+            ("tcp_connections_open", "Connections that are open, of every kind", counts.connections),
+            ("tcp_connections_max", "Connections that the server takes", self.0.max_connections()),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let counters = [
+            ("tcp_connections", "Connections let in", counts.accepted),
+            ("tcp_connections_dropped", "Connections dropped without an answer", counts.dropped),
+            ("tls_failures", "TLS handshakes that failed or took too long", counts.tls_failures),
+            ("accept_errors", "Times at which no connection could be accepted", counts.accept_errors),
+            ("panics", "Connections ended by a fault of the server", counts.panics),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! A listening socket to served connections, until the server is told to stop.
+
+use crate::app::App;
+use crate::route::Route;
+use crate::session::Plan;
+use crate::throttle::Verdict;
+use crate::{Settings, http};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+use vaiven::server::{
+    AcceptError, Acceptance, DrainOptions, Handshake, Refusal, Scheme, Server as Listener, ServerEvent,
+    ServerHandle, TlsError, Upgrade,
+};
+use vaiven::{CloseCode, WebSocket};
+
+/// The longest time over which connections are told that the server stops, so that they do not all come back at
+/// once. No more than two thirds of `drain_timeout`.
+const DRAIN_SPREAD: Duration = Duration::from_secs(20);
+/// Up to this many connections are told at once.
+const AT_ONCE: usize = 100;
+
+/// A server that listens. [`run`](Self::run) serves.
+#[derive(Debug)]
+pub struct Server {
+    listener: Listener,
+    handle: ServerHandle,
+    local: SocketAddr,
+    app: Arc<App>,
+}
+
+/// Why a server did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// The certificate cannot be shown.
+    Tls(TlsError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(address, error) => match error.kind() {
+                io::ErrorKind::AddrInUse => write!(
+                    f,
+                    "cannot listen on {address}: another program does already; stop it, or choose another address \
+                     with --listen"
+                ),
+                io::ErrorKind::PermissionDenied => write!(
+                    f,
+                    "cannot listen on {address}: the system does not allow this user to; ports below 1024 are \
+                     often reserved"
+                ),
+                _ => write!(f, "cannot listen on {address}: {error}"),
+            },
+            Self::Tls(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Listen(_, error) => Some(error),
+            Self::Tls(error) => Some(error),
+        }
+    }
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that had not closed in time and were dropped.
+    pub dropped: usize,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    /// The client's address, which a trusted proxy may have named.
+    pub(crate) ip: IpAddr,
+    /// How the client reached the server.
+    pub(crate) scheme: Scheme,
+}
+
+impl Server {
+    /// Listens.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn bind(settings: Settings) -> Result<Self, StartError> {
+        let tls = settings.tls().map_err(StartError::Tls)?;
+        let config = Arc::new(settings.server_config(tls));
+        let address = settings.listen;
+        let refused = |error| StartError::Listen(address, error);
+        let listener = Listener::bind(address, Arc::clone(&config)).await.map_err(refused)?;
+        let local = listener.local_addr().map_err(refused)?;
+        let handle = listener.handle();
+        let app = App::new(settings, config, handle.clone());
+        let observer = Arc::clone(&app);
+        let listener = listener.observe(move |event| observe(&observer, &event));
+        Ok(Self { listener, handle, local, app })
+    }
+
+    /// The address that it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The connections that it takes: `max_connections`, or what the process may open.
+    pub fn max_connections(&self) -> usize {
+        self.handle.max_connections()
+    }
+
+    /// The address of the chat page, as a browser on this machine opens it.
+    pub fn url(&self) -> String {
+        let mut shown = self.local;
+        if shown.ip().is_unspecified() {
+            let v4 = shown.is_ipv4();
+            shown.set_ip(if v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        let scheme = if self.app.config.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{shown}/")
+    }
+
+    /// Serves until `stop` is ready, then closes every connection with the code that it gave and waits for them,
+    /// for `drain_timeout` at most.
+    pub async fn run(self, stop: impl Future<Output = CloseCode>) -> Drained {
+        let Self { listener, handle, app, .. } = self;
+        let timeout = app.settings.drain_timeout;
+        let serving = tokio::spawn(listener.serve(move |handshake| serve(Arc::clone(&app), handshake)));
+        let mut options = DrainOptions::default();
+        options.code = stop.await;
+        options.reason.push_str("the server stops");
+        options.timeout = timeout;
+        options.over = if handle.counts().websockets <= AT_ONCE {
+            Duration::ZERO
+        } else {
+            DRAIN_SPREAD.min(timeout * 2 / 3)
+        };
+        let report = handle.drain(options).await;
+        serving.abort();
+        Drained { dropped: report.aborted }
+    }
+}
+
+/// Counts and logs what happened before there was a request.
+fn observe(app: &App, event: &ServerEvent<'_>) {
+    match event {
+        ServerEvent::Refused(peer, refusal) => {
+            app.metrics.refused(refusal.status(), refusal.code());
+            log_refusal(app, refusal, peer.ip(), "none");
+        }
+        ServerEvent::Dropped(peer, refusal) => {
+            tracing::debug!(%peer, code = refusal.code(), "dropped without an answer: too many are being refused");
+        }
+        ServerEvent::TlsFailed(peer, error) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
+        ServerEvent::AcceptFailed(error) => tracing::error!(%error, "no connection can be accepted for now"),
+        _ => {}
+    }
+}
+
+/// Serves a connection. Its beginning is boxed, so that it takes no room while the WebSocket lives, and the WebSocket,
+/// since a future holds what it moves twice.
+fn serve(app: Arc<App>, handshake: Handshake) -> impl Future<Output = ()> + Send {
+    let opening = Box::pin(open(app, handshake));
+    async move {
+        if let Some(mut opened) = opening.await {
+            let (plan, socket) = &mut *opened;
+            plan.run(socket).await;
+        }
+    }
+}
+
+/// Accepts a WebSocket; everything else is hyper's, until its end.
+async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocket)>> {
+    let ip = handshake.client_ip().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let peer = Peer { ip, scheme: handshake.scheme() };
+    let (error, pattern) = match Route::of(handshake.request().path()) {
+        Some(route) if route.is_websocket() => {
+            let mut plan = None;
+            let decide = |_: &Upgrade<'_>, _: &mut Acceptance<'_>| {
+                plan = Some(Plan::new(&app, &route)?);
+                Ok(())
+            };
+            match handshake.accept_with(decide).await {
+                Ok(socket) => return plan.map(|plan| Box::new((plan, socket))),
+                Err(error) => (error, route.pattern()),
+            }
+        }
+        None if handshake.request().wants_websocket() => {
+            (handshake.refuse(Refusal::not_found()).await, "none")
+        }
+        _ => {
+            Box::pin(http::serve(app, handshake.into_parts(), peer)).await;
+            return None;
+        }
+    };
+    if let AcceptError::Refused(refusal) = error {
+        app.metrics.refused(refusal.status(), refusal.code());
+        log_refusal(&app, &refusal, peer.ip, pattern);
+    }
+    None
+}
+
+/// One line for whoever runs the server. A refused origin is what people search for.
+pub(crate) fn log_refusal(app: &App, refusal: &Refusal, peer: IpAddr, route: &str) {
+    let (status, code) = (refusal.status(), refusal.code());
+    if code != "origin" {
+        tracing::debug!(%peer, route, status, code, "refused: {}", refusal.message());
+        return;
+    }
+    let more = match app.origin_log.judge(Instant::now()) {
+        Verdict::Log => "",
+        Verdict::LogLast => " Further refusals of this minute are counted and not logged.",
+        Verdict::Leave => return,
+    };
+    tracing::warn!(%peer, route, status, "{}{more}", refusal.message());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_task_of_a_waiting_connection_stays_small() {
+        fn size<F>(_: impl Fn(Arc<App>, Handshake) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size(serve) <= 768, "{} bytes", size(serve));
+    }
+}

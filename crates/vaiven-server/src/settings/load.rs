@@ -1,0 +1,278 @@
+//! From file, environment and flags to settings. A flag counts before a variable, that before the file, and the
+//! file before the profile.
+
+use super::{Problem, Profile, SETTINGS, Setting, Settings, Source, Value};
+use std::fmt::Write;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The longest file that is read.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Settings as they were given, before they are judged.
+#[derive(Debug, Default)]
+pub struct Given {
+    entries: Vec<(&'static Setting, Value, Source)>,
+    problems: Vec<Problem>,
+}
+
+/// A configuration file cannot be read.
+#[derive(Debug)]
+pub struct FileError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: the configuration file cannot be read: {}", self.path.display(), self.error)
+    }
+}
+
+impl std::error::Error for FileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Loads settings from a file, then from variables and flags, which are looked up by name.
+///
+/// # Errors
+/// Every line of what is wrong, in the order in which it was given.
+pub fn load(
+    file: Option<&Path>,
+    variable: impl Fn(&str) -> Option<String>,
+    flag: impl Fn(&str) -> Option<String>,
+) -> Result<Settings, Vec<String>> {
+    let mut given = Given::default();
+    if let Some(path) = file {
+        given.read_file(path).map_err(|error| vec![error.to_string()])?;
+    }
+    for setting in SETTINGS {
+        let name = setting.variable();
+        if let Some(text) = variable(&name) {
+            given.push(setting, &text, Source::Variable(name));
+        }
+    }
+    for setting in SETTINGS {
+        if let Some(text) = flag(&setting.flag()) {
+            given.push(setting, &text, Source::Flag(format!("--{}", setting.flag())));
+        }
+    }
+    given.into_settings().map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+impl Given {
+    fn push(&mut self, setting: &'static Setting, text: &str, source: Source) {
+        self.entries.push((setting, setting.kind.parse(text), source));
+    }
+
+    /// Takes what a file gives.
+    ///
+    /// # Errors
+    /// [`FileError`] when it cannot be read. What is wrong in it is told by [`into_settings`](Self::into_settings).
+    pub fn read_file(&mut self, path: &Path) -> Result<(), FileError> {
+        let fail = |error| FileError { path: path.to_owned(), error };
+        let length = fs::metadata(path).map_err(fail)?.len();
+        if length > MAX_FILE_BYTES {
+            return Err(fail(io::Error::other(format!("it is longer than {MAX_FILE_BYTES} bytes"))));
+        }
+        let text = fs::read_to_string(path).map_err(fail)?;
+        self.read_text(path, &text);
+        Ok(())
+    }
+
+    /// Takes what the text of a file gives.
+    pub fn read_text(&mut self, path: &Path, text: &str) {
+        let source = |span: Range<usize>| {
+            let before = text.get(..span.start).unwrap_or(text);
+            Source::File(path.to_owned(), before.matches('\n').count() + 1)
+        };
+        let (table, errors) = DeTable::parse_recoverable(text);
+        // What could be read of a file that is no TOML would only confuse.
+        let is_whole = errors.is_empty();
+        for error in errors {
+            let span = error.span().unwrap_or_default();
+            let (source, key) = (source(span.clone()), key_of_line(text, span.start));
+            let why = error.message().lines().collect::<Vec<_>>().join(" ");
+            self.problems.push(Problem { source, key, why });
+        }
+        for (key, value) in table.get_ref().iter().filter(|_| is_whole) {
+            let source = source(key.span());
+            match entry(key.get_ref(), value) {
+                Ok((setting, value)) => self.entries.push((setting, value, source)),
+                Err(why) => self.problems.push(Problem { source, key: key.get_ref().to_string(), why }),
+            }
+        }
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn into_settings(mut self) -> Result<Settings, Vec<Problem>> {
+        let mut settings = Settings::default();
+        for (setting, value, _) in self.entries.iter().filter(|(setting, ..)| setting.key == "profile") {
+            // A wrong name is told below.
+            let _ = (setting.set)(&mut settings, value);
+        }
+        settings = Settings::of(settings.profile);
+        for (setting, value, source) in &self.entries {
+            if let Err(why) = (setting.set)(&mut settings, value) {
+                self.problems.push(Problem { source: source.clone(), key: setting.key.to_owned(), why });
+            }
+        }
+        self.check_pairs(&settings);
+        if self.problems.is_empty() { Ok(settings) } else { Err(self.problems) }
+    }
+
+    /// What is wrong only together, or on this machine.
+    fn check_pairs(&mut self, settings: &Settings) {
+        match (&settings.tls_cert, &settings.tls_key) {
+            (Some(_), None) => self.complain("tls_cert", without("tls_key")),
+            (None, Some(_)) => self.complain("tls_key", without("tls_cert")),
+            (Some(_), Some(key)) => {
+                if is_world_readable(key) {
+                    let why = format!("{0} can be read by everybody: chmod 600 {0}", key.display());
+                    self.complain("tls_key", why);
+                } else if let Err(error) = settings.tls() {
+                    self.complain("tls_cert", error.to_string());
+                }
+            }
+            (None, None) => {}
+        }
+        // The default is lowered to what the system allows; a number that someone chose is not.
+        if let Some(files) = most_open_files()
+            && settings.profile == Profile::Standard
+            && settings.max_connections.saturating_add(SPARE_FILES) > files
+        {
+            let why = format!(
+                "the system allows this process {files} open files, and {SPARE_FILES} are needed besides \
+                 connections: raise that with ulimit -n {0}, or LimitNOFILE={0} in systemd",
+                settings.max_connections.saturating_add(SPARE_FILES)
+            );
+            self.complain("max_connections", why);
+        }
+    }
+
+    /// Notes what is wrong with a setting, if it was given.
+    fn complain(&mut self, key: &str, why: String) {
+        let entry = self.entries.iter().rev().find(|(setting, ..)| setting.key == key);
+        if let Some((.., source)) = entry {
+            self.problems.push(Problem { source: source.clone(), key: key.to_owned(), why });
+        }
+    }
+}
+
+fn without(other: &str) -> String {
+    format!("{other} is missing, and neither is of use without the other")
+}
+
+/// Files that a server needs besides those of its connections.
+const SPARE_FILES: usize = 512;
+
+/// How many files the process may be allowed to have open; `None` where there is no such limit.
+#[cfg(unix)]
+fn most_open_files() -> Option<usize> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum?;
+    Some(usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+#[cfg(not(unix))]
+fn most_open_files() -> Option<usize> {
+    None
+}
+
+/// Whether a file is open to other users than its own.
+fn is_world_readable(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o004 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
+/// A line of the file as a setting and its value.
+fn entry(key: &str, value: &Spanned<DeValue<'_>>) -> Result<(&'static Setting, Value), String> {
+    let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
+        if value.get_ref().is_table() {
+            return Err("there is no such table: all settings stand at the top, without one".to_owned());
+        }
+        let likeness = |setting: &'static Setting| (strsim::jaro_winkler(setting.key, key), setting.key);
+        let nearest = SETTINGS.iter().map(likeness).max_by(|(a, _), (b, _)| a.total_cmp(b));
+        let nearest = nearest.filter(|(likeness, _)| *likeness > 0.85);
+        let meant = nearest.map_or_else(String::new, |(_, nearest)| format!("; did you mean {nearest}?"));
+        return Err(format!("there is no such setting{meant}"));
+    };
+    let text = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
+    let value = match value.get_ref() {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Integer(number) => {
+            let digits = number.as_str().replace('_', "");
+            Value::Whole(i128::from_str_radix(&digits, number.radix()).unwrap_or(i128::MAX))
+        }
+        DeValue::Float(number) => {
+            Value::Decimal(number.as_str().replace('_', "").parse().unwrap_or(f64::NAN))
+        }
+        DeValue::Boolean(on) => Value::Switch(*on),
+        DeValue::Array(items) => {
+            let items: Option<_> = items.iter().map(|item| text(item.get_ref())).collect();
+            Value::List(items.ok_or("must be a list of texts, as [\"a\", \"b\"]")?)
+        }
+        DeValue::Datetime(_) | DeValue::Table(_) => return Err("is no setting of this kind".to_owned()),
+    };
+    Ok((setting, value))
+}
+
+/// What stands before the equals sign of the line at an offset.
+fn key_of_line(text: &str, at: usize) -> String {
+    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    let line = text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
+    line.split('=').next().unwrap_or_default().trim().chars().take(64).collect()
+}
+
+/// The documentation of all settings, in Markdown.
+pub fn documentation() -> String {
+    let defaults = Settings::of(Profile::Standard);
+    let mut out = String::from(INTRODUCTION);
+    for setting in SETTINGS {
+        let default = match setting.show(&defaults) {
+            shown if shown.is_empty() => "Not set by default.".to_owned(),
+            shown => format!("Default: `{shown}`."),
+        };
+        let _ = writeln!(out, "\n## `{}`\n\n{}. {default}\n", setting.key, setting.help);
+        if !setting.reason.is_empty() {
+            let _ = writeln!(out, "{}\n", setting.reason);
+        }
+        let _ = writeln!(out, "`--{} {}` · `{}`", setting.flag(), setting.placeholder, setting.variable());
+    }
+    out
+}
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+<!-- Made from the table of settings in crates/vaiven-server/src/settings/table.rs; a test compares the two. -->
+
+Every setting has a default. It can be set in a TOML file that `--config FILE` or `VAIVEN_CONFIG` names, by an
+environment variable, and by a flag. A flag counts before a variable, that before the file, and the file before the
+profile.
+
+```toml
+listen = \"0.0.0.0:8080\"
+origins = [\"https://app.example\"]
+max_message_bytes = 131072
+```
+
+`vaiven serve --check-config` says what is wrong, one line for each thing, and ends with 78 if anything is; a server
+that is started with it ends in the same way. In the file all keys stand at the top, without tables. Lists are
+separated by commas in variables and flags. Limits start at 1: 0 never means unlimited.
+";

@@ -1,0 +1,157 @@
+//! The table of settings.
+
+use super::value::Field;
+use super::{Kind, Settings, Value};
+
+/// A setting: its key in the file, from which its flag and its environment variable follow.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The key, as `max_message_bytes`.
+    pub key: &'static str,
+    /// What stands for the value in help texts, as `BYTES`.
+    pub placeholder: &'static str,
+    /// What it does, as a sentence without its full stop.
+    pub help: &'static str,
+    /// Why its default is what it is, as a sentence.
+    pub reason: &'static str,
+    /// How it is written.
+    pub kind: Kind,
+    pub(super) set: fn(&mut Settings, &Value) -> Result<(), String>,
+    pub(super) show: fn(&Settings) -> String,
+}
+
+impl Setting {
+    /// Its flag without the dashes in front: `max-message-bytes`.
+    pub fn flag(&self) -> String {
+        self.key.replace('_', "-")
+    }
+
+    /// Its environment variable: `VAIVEN_MAX_MESSAGE_BYTES`.
+    pub fn variable(&self) -> String {
+        format!("VAIVEN_{}", self.key.to_uppercase())
+    }
+
+    /// Its value in these settings, as the file has it; empty where it is not set.
+    pub fn show(&self, settings: &Settings) -> String {
+        (self.show)(settings)
+    }
+}
+
+/// The kind of the field that a function gives access to.
+const fn kind_of<T: Field>(_: fn(&Settings) -> &T) -> Kind {
+    T::KIND
+}
+
+macro_rules! settings {
+    ($($key:ident: $placeholder:literal, $help:literal, $reason:literal;)+) => {
+        /// All settings, in the order of their documentation.
+        pub static SETTINGS: &[Setting] = &[$(Setting {
+            key: stringify!($key),
+            placeholder: $placeholder,
+            help: $help,
+            reason: $reason,
+            kind: kind_of(|settings| &settings.$key),
+            set: |settings, value| {
+                settings.$key = Field::read(value)?;
+                Ok(())
+            },
+            show: |settings| settings.$key.show(),
+        }),+];
+    };
+}
+
+settings! {
+    listen: "ADDRESS",
+        "Address and port to listen on; 0.0.0.0 and [::] stand for every network",
+        "Only this machine: what is merely tried out is not open to the network.";
+    profile: "NAME",
+        "Set of limits to start from",
+        "`standard` holds against strangers. `autobahn` lifts the limits for the Autobahn|Testsuite and for benchmarks: messages of 64 MiB in 1,048,576 fragments, no rate to speak of, compression.";
+    origins: "ORIGINS",
+        "Pages that may connect besides the server's own, as https://app.example; * allows every page",
+        "A browser lets any page connect to any server, in its visitor's name; only the server can refuse. Programs that are no browsers send no Origin and are let in.";
+    tls_cert: "FILE",
+        "Certificate chain for TLS (wss, https), in PEM; needs tls_key",
+        "Without it the server speaks in the clear, for use on one machine or behind a proxy.";
+    tls_key: "FILE",
+        "Private key of the certificate, in PEM",
+        "";
+    trusted_proxies: "NETWORKS",
+        "Proxies whose word about the client's address counts, as 10.0.0.0/8",
+        "None: anybody can send the field. Behind a proxy that is not listed all clients have the proxy's address, and share its limits.";
+    forwarded_field: "FIELD",
+        "Field in which those proxies name the client",
+        "What most proxies write. Only one is read, since a proxy passes on what a client wrote in the other.";
+    metrics_from: "WHO",
+        "Who may read /metrics",
+        "This machine alone, and nobody through a proxy: figures tell strangers what is going on.";
+    log_format: "FORMAT",
+        "How log lines look",
+        "Lines for people; `json` is for programs that collect them.";
+    log_level: "LEVEL",
+        "From which weight on something is logged",
+        "What someone who runs the server wants to know, and nothing per connection.";
+    compression: "BOOL",
+        "Whether messages are compressed where the client offers it (permessage-deflate)",
+        "Off: it costs memory and time, and mixing secrets with foreign text under compression leaks them.";
+    max_message_bytes: "BYTES",
+        "Longest message that a client may send, after decompression",
+        "64 KiB, enough for text, for signalling and for small pictures. A longer one closes with 1009.";
+    max_fragments: "COUNT",
+        "Most frames of one message",
+        "Far beyond what a client of good will splits 64 KiB into. More close with 1008.";
+    max_idle_frames: "COUNT",
+        "Most frames in 10 seconds that bring no message further: pings, pongs, empty ones",
+        "Far above any keepalive. More close with 1008.";
+    message_rate: "COUNT",
+        "Messages per second that a client may send in the long run",
+        "Faster than people write and most games tick. More close with 1008.";
+    message_burst: "COUNT",
+        "Messages that a client may send at once",
+        "Two seconds' worth, for what piled up while a connection was slow.";
+    outbox_bytes: "BYTES",
+        "Bytes that may wait for a client that reads slowly",
+        "1 MiB, some seconds of a busy room. When it is full the client is closed with 1013 and may come back; the others never wait for it.";
+    max_rooms: "COUNT",
+        "Most rooms at a time",
+        "As many as connections by default. A handshake for one more is answered with 503.";
+    max_room_members: "COUNT",
+        "Most members of one room",
+        "A message to a room costs a write for each of them. A handshake for one more is answered with 503.";
+    max_connections: "COUNT",
+        "Most connections at a time",
+        "Never more than the process may open files, less 512. One more is answered with 503.";
+    max_connections_per_ip: "COUNT",
+        "Most connections of one address at a time; of IPv6 the first 64 bits count",
+        "A large office behind one address fits. One more is answered with 429.";
+    handshake_rate: "COUNT",
+        "Connections per second that are taken in all",
+        "What a core or two do with TLS, so that those who are connected do not starve while everyone comes back at once. More are answered with 503.";
+    handshake_rate_per_ip: "COUNT",
+        "Connections per second that one address may open in the long run",
+        "A person with a browser opens a handful. More are answered with 429.";
+    handshake_burst_per_ip: "COUNT",
+        "Connections that one address may open at once",
+        "An office after a power cut.";
+    write_timeout: "SECONDS",
+        "How long a client may take nothing of what waits for it",
+        "Longer than a phone needs to change networks. Then the connection is dropped.";
+    handshake_timeout: "SECONDS",
+        "How long the opening handshake, and each request for a page, may take",
+        "A phone on a bad network needs a few seconds.";
+    tls_timeout: "SECONDS",
+        "How long the TLS handshake may take",
+        "Half of the whole opening handshake.";
+    close_timeout: "SECONDS",
+        "How long the closing handshake may take",
+        "Time for what was still on its way.";
+    ping_interval: "SECONDS",
+        "Silence after which a client is pinged",
+        "Well below the 60 seconds after which common proxies cut a silent connection.";
+    ping_timeout: "SECONDS",
+        "Silence after a ping that ends the connection",
+        "A client that is gone is noticed after 35 seconds at most.";
+    drain_timeout: "SECONDS",
+        "How long closing all connections may take when the server stops",
+        "What service managers allow by default before they kill.";
+}

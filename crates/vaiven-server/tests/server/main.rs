@@ -1,0 +1,10 @@
+//! The server over real sockets.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod http;
+mod origin;
+mod rooms;
+mod stop;
+mod support;
+mod tls;

@@ -1,0 +1,89 @@
+//! The same over TLS.
+
+use crate::support::{TestServer, next, patiently};
+use bytes::BytesMut;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::{TlsConnector, rustls};
+use vaiven::{Config, Role, Transport, WebSocket};
+
+/// A server with a certificate of its own, and a way to it.
+struct Secure {
+    server: TestServer,
+    connector: TlsConnector,
+    folder: PathBuf,
+}
+
+impl Secure {
+    async fn start() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let folder = std::env::temp_dir().join(format!("vaiven-tls-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let server = TestServer::with(|settings| {
+            settings.tls_cert = Some(cert);
+            settings.tls_key = Some(key);
+        })
+        .await;
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(made.cert.der().to_vec())).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_root_certificates(roots).with_no_client_auth();
+        Self { server, connector: TlsConnector::from(Arc::new(config)), folder }
+    }
+
+    /// Sends a request; the stream, and the head of the answer.
+    async fn ask(&self, request: &str) -> (TlsStream<TcpStream>, String) {
+        let tcp = TcpStream::connect(self.server.address).await.unwrap();
+        let mut stream = self.connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(patiently(stream.read_u8()).await.unwrap());
+        }
+        (stream, String::from_utf8(head).unwrap())
+    }
+
+    async fn connect(&self, path: &str) -> WebSocket {
+        let origin = format!("Origin: https://{}\r\n", self.server.address);
+        let (stream, head) = self.ask(&self.server.upgrade(path, &origin)).await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        let config = Config::new(Role::Client);
+        WebSocket::from_transport(Transport::other(stream), Role::Client, BytesMut::new(), None, &config)
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        // A folder that stays is no reason to fail.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[tokio::test]
+async fn rooms_and_pages_work_over_tls() {
+    let secure = Secure::start().await;
+    let (mut ana, mut luis) = (secure.connect("/c/sala").await, secure.connect("/c/sala").await);
+    // His own words coming back say that Luis is in the room.
+    luis.send("hola").await.unwrap();
+    assert_eq!(next(&mut luis).await, "hola".into());
+    ana.send("adiós").await.unwrap();
+    assert_eq!(next(&mut luis).await, "adiós".into());
+
+    let (_, head) = secure.ask(&secure.server.get("/", "")).await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(head.contains("strict-transport-security: max-age=31536000\r\n"), "{head}");
+    // A page without TLS on the same host is another origin.
+    let foreign = format!("Origin: http://{}\r\n", secure.server.address);
+    let (_, head) = secure.ask(&secure.server.upgrade("/echo", &foreign)).await;
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+}

@@ -1,0 +1,220 @@
+//! Where settings come from, and what is said when they are wrong.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+use vaiven_server::Settings;
+use vaiven_server::settings::{Given, LogFormat, Origins, Profile, SETTINGS, documentation, load};
+
+fn read(text: &str) -> Result<Settings, Vec<String>> {
+    let mut given = Given::default();
+    given.read_text(Path::new("vaiven.toml"), text);
+    given.into_settings().map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+/// The text of a file is refused with exactly these lines.
+#[track_caller]
+fn refused(text: &str, expected: &[&str]) {
+    assert_eq!(read(text).unwrap_err(), expected, "{text}");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_file_line_key_and_why() {
+    refused("max_rooms = 0", &["vaiven.toml:1: max_rooms: must be at least 1: 0 never means unlimited"]);
+    refused("\n\n max_rooms = -1", &["vaiven.toml:3: max_rooms: must be at least 1"]);
+    refused("max_fragments = 4294967296", &["vaiven.toml:1: max_fragments: must be at most 4294967295"]);
+    refused(
+        "max_rooms = 99999999999999999999999999",
+        &["vaiven.toml:1: max_rooms: must be at most 18446744073709551615"],
+    );
+    refused("max_rooms = \"5\"", &["vaiven.toml:1: max_rooms: must be a whole number from 1 on"]);
+    refused("max_rooms = 5.5", &["vaiven.toml:1: max_rooms: must be a whole number from 1 on"]);
+    refused("listen = 8080", &["vaiven.toml:1: listen: must be a text in quotes"]);
+    refused("compression = 1", &["vaiven.toml:1: compression: must be true or false"]);
+    refused(
+        "origins = \"https://a.example\"",
+        &["vaiven.toml:1: origins: must be a list of texts, as [\"a\", \"b\"]"],
+    );
+    refused("origins = [1]", &["vaiven.toml:1: origins: must be a list of texts, as [\"a\", \"b\"]"]);
+    refused("log_format = \"xml\"", &["vaiven.toml:1: log_format: must be \"human\" or \"json\""]);
+    refused(
+        "ping_timeout = 0",
+        &["vaiven.toml:1: ping_timeout: must be at least 0.001 seconds: 0 never means unlimited"],
+    );
+    refused("ping_timeout = -1", &["vaiven.toml:1: ping_timeout: must be a number of seconds above 0"]);
+    refused("ping_timeout = nan", &["vaiven.toml:1: ping_timeout: must be a number of seconds above 0"]);
+    refused("ping_timeout = inf", &["vaiven.toml:1: ping_timeout: must be at most 86400 seconds"]);
+    refused("ping_timeout = 99999999999", &["vaiven.toml:1: ping_timeout: must be at most 86400 seconds"]);
+    refused("maxrooms = 1", &["vaiven.toml:1: maxrooms: there is no such setting; did you mean max_rooms?"]);
+    refused("colour = 1", &["vaiven.toml:1: colour: there is no such setting"]);
+    refused("max_rooms = 1\nmax_rooms = 2", &["vaiven.toml:2: max_rooms: duplicate key"]);
+    refused(
+        "[limits]\nmax_rooms = 1",
+        &["vaiven.toml:1: limits: there is no such table: all settings stand at the top, without one"],
+    );
+    refused("max_rooms = 1970-01-01", &["vaiven.toml:1: max_rooms: is no setting of this kind"]);
+    refused(
+        "origins = [\"*\", \"https://a.example\"]",
+        &["vaiven.toml:1: origins: \"*\" allows every page, so it must stand alone"],
+    );
+    refused(
+        "tls_key = \"a\"",
+        &["vaiven.toml:1: tls_key: tls_cert is missing, and neither is of use without the other"],
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let problems = read("listen = \"here\"\nmax_rooms = 0\nnews = 1\n").unwrap_err();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    // A file that is no TOML is told about as that alone.
+    let problems = read("listen = \"here\nmax_rooms = 0").unwrap_err();
+    assert!(problems.len() == 1 && problems[0].starts_with("vaiven.toml:1: listen: "), "{problems:?}");
+}
+
+#[test]
+fn every_setting_takes_the_value_that_it_shows() {
+    for profile in [Profile::Standard, Profile::Autobahn] {
+        let settings = Settings::of(profile);
+        let lines = SETTINGS.iter().map(|setting| (setting, setting.show(&settings)));
+        let set = lines.filter(|(_, shown)| !shown.is_empty());
+        let lines: Vec<_> = set.map(|(setting, shown)| format!("{} = {shown}", setting.key)).collect();
+        let file = lines.join("\n");
+        assert_eq!(read(&file).unwrap(), settings, "{file}");
+    }
+    assert_eq!(read("").unwrap(), Settings::default());
+}
+
+#[test]
+fn a_flag_counts_before_a_variable_that_before_the_file_and_that_before_the_profile() {
+    let file = std::env::temp_dir().join(format!("vaiven-settings-{}.toml", std::process::id()));
+    std::fs::write(&file, "profile = \"autobahn\"\nmax_rooms = 1\nmessage_rate = 1\noutbox_bytes = 1\n")
+        .unwrap();
+    let variables = HashMap::from([("VAIVEN_MAX_ROOMS", "2"), ("VAIVEN_MESSAGE_RATE", "2")]);
+    let flags = HashMap::from([("max-rooms", "3")]);
+    let settings = load(
+        Some(&file),
+        |name| variables.get(name).map(ToString::to_string),
+        |name| flags.get(name).map(ToString::to_string),
+    );
+    std::fs::remove_file(&file).unwrap();
+    let settings = settings.unwrap();
+    assert_eq!((settings.max_rooms, settings.message_rate, settings.outbox_bytes), (3, 2, 1));
+    assert_eq!(settings.max_message_bytes, Settings::of(Profile::Autobahn).max_message_bytes);
+}
+
+#[test]
+fn values_outside_of_a_file_are_plain_text() {
+    let variables = HashMap::from([
+        ("VAIVEN_LISTEN", "localhost:9"),
+        ("VAIVEN_ORIGINS", "https://a.example, https://b.example:8443"),
+        ("VAIVEN_COMPRESSION", "true"),
+        ("VAIVEN_PING_TIMEOUT", "2.5"),
+        ("VAIVEN_LOG_FORMAT", "json"),
+    ]);
+    let settings = load(None, |name| variables.get(name).map(ToString::to_string), |_| None).unwrap();
+    assert_eq!(settings.listen, "127.0.0.1:9".parse().unwrap());
+    let origins = ["https://a.example", "https://b.example:8443"].map(|origin| origin.parse().unwrap());
+    assert_eq!(settings.origins, Origins::SameAnd(origins.to_vec()));
+    assert_eq!(settings.ping_timeout, Duration::from_millis(2500));
+    assert_eq!((settings.compression, settings.log_format), (true, LogFormat::Json));
+
+    let wrong = |name: &str| (name == "VAIVEN_MAX_ROOMS").then(|| "many".to_owned());
+    let flag = |name: &str| (name == "max-fragments").then(|| "0".to_owned());
+    assert_eq!(
+        load(None, wrong, flag).unwrap_err(),
+        [
+            "VAIVEN_MAX_ROOMS: max_rooms: must be a whole number from 1 on",
+            "--max-fragments: max_fragments: must be at least 1: 0 never means unlimited",
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let problems = load(Some(Path::new("/nowhere/vaiven.toml")), |_| None, |_| None).unwrap_err();
+    assert!(
+        problems[0].starts_with("/nowhere/vaiven.toml: the configuration file cannot be read"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn the_documentation_of_the_settings_is_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    if std::env::var_os("WRITE_DOCS").is_some() {
+        std::fs::write(&path, documentation()).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == documentation(),
+        "docs/configuration.md is out of date: run this test with WRITE_DOCS=1"
+    );
+}
+
+/// Files for a test, in a folder of its own that is gone afterwards.
+struct Files(std::path::PathBuf);
+
+impl Files {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("vaiven-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // A folder that stays is no reason to fail.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_certificate_that_cannot_be_used_is_told_with_its_line() {
+    let files = Files::new("certificates");
+    let make = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (ours, other) = (make(), make());
+    let cert = files.write("cert.pem", &ours.cert.pem());
+    let key = files.write("key.pem", &ours.signing_key.serialize_pem());
+    let wrong_key = files.write("other.pem", &other.signing_key.serialize_pem());
+    let no_key = files.write("empty.pem", "");
+    let file = |cert: &str, key: &str| format!("tls_cert = \"{cert}\"\ntls_key = \"{key}\"");
+    assert!(read(&file(&cert, &key)).is_ok());
+    for (cert, key, why) in [
+        (&*cert, &*wrong_key, "is not that of the first certificate"),
+        (&cert, &no_key, "holds no private key"),
+        (&no_key, &key, "holds no certificate"),
+        (&cert, "/nowhere/key.pem", "/nowhere/key.pem cannot be read"),
+    ] {
+        let problems = read(&file(cert, key)).unwrap_err();
+        let [problem] = &problems[..] else { panic!("{problems:?}") };
+        assert!(problem.starts_with("vaiven.toml:1: tls_cert: ") && problem.contains(why), "{problem}");
+    }
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let problems = read(&file(&cert, &key)).unwrap_err();
+    assert_eq!(
+        problems,
+        [format!("vaiven.toml:2: tls_key: {key} can be read by everybody: chmod 600 {key}")]
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn more_connections_than_the_system_has_files_are_refused_where_they_were_asked_for() {
+    let Some(files) = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum else { return };
+    let problems = read(&format!("max_connections = {files}")).unwrap_err();
+    assert!(problems[0].starts_with("vaiven.toml:1: max_connections: the system allows"), "{problems:?}");
+    assert!(problems[0].contains("ulimit -n"), "{problems:?}");
+}
