@@ -1,3 +1,4 @@
-//! The fuzz target `decode_client`; what it compares stands in `src/`.
+//! The target `decode_client`; see `../src`.
 #![no_main]
+
 libfuzzer_sys::fuzz_target!(|data: &[u8]| vaiven_fuzz::decode_client(data));

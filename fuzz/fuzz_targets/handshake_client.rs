@@ -1,3 +1,4 @@
-//! The fuzz target `handshake_client`; what it compares stands in `src/`.
+//! The target `handshake_client`; see `../src`.
 #![no_main]
+
 libfuzzer_sys::fuzz_target!(|data: &[u8]| vaiven_fuzz::handshake_client(data));

@@ -19,6 +19,9 @@ pub fn decode_client(data: &[u8]) {
     let _ = Stream::arbitrary(Role::Client, &mut Unstructured::new(data)).map(|stream| stream.check());
 }
 
+/// What a read takes at most, as of a socket.
+const SLAB_BYTES: usize = 64 << 10;
+
 struct Stream {
     role: Role,
     limits: Limits,
@@ -88,10 +91,11 @@ impl Stream {
             }
             decoder.set_now(now + Duration::from_micros(index as u64));
             let mut input = if direct {
-                slab.reserve(64 << 10);
+                if slab.capacity() < piece.len() {
+                    slab = BytesMut::with_capacity(SLAB_BYTES.max(piece.len()));
+                }
                 slab.put_slice(piece);
-                let allocation = slab.capacity().max(64 << 10);
-                Input::new(std::mem::take(&mut slab), allocation)
+                Input::new(std::mem::take(&mut slab), SLAB_BYTES.max(piece.len()))
             } else {
                 Input::from(piece)
             };

@@ -125,7 +125,7 @@ fn dial<'a>(
 fn limits(u: &mut Unstructured<'_>) -> Result<HeadLimits> {
     let limits = HeadLimits::default();
     Ok(if bool::arbitrary(u)? {
-        let max_bytes = usize::from(u16::arbitrary(u)?);
+        let max_bytes = 1 + usize::from(u16::arbitrary(u)?);
         limits
             .with_max_bytes(max_bytes)
             .with_max_fields(usize::from(u8::arbitrary(u)?))

@@ -60,6 +60,10 @@ fn run<'a>(
 /// The message, inflated by miniz; `None` where that takes it for no DEFLATE.
 fn reference(history: &[u8], message: &[u8]) -> Option<Vec<u8>> {
     let mut out = history.to_vec();
+    if message.is_empty() {
+        // Taken as an empty message, although its sender should have written one byte.
+        return Some(Vec::new());
+    }
     let mut rest = [message, &[0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff]].concat();
     // A stream ends with a final block, and the next one begins with the window as it is: all that came before.
     while !rest.is_empty() {
@@ -68,12 +72,8 @@ fn reference(history: &[u8], message: &[u8]) -> Option<Vec<u8>> {
             [&[0][..], &len, &[!len[0], !len[1]], chunk].concat()
         });
         let mut input: Vec<u8> = stored.collect();
-        let prefix = input.len();
         input.append(&mut rest);
         let (inflated, used) = stream(&input)?;
-        if message.is_empty() || (used < prefix) {
-            return Some(Vec::new());
-        }
         out = inflated;
         rest = input.split_off(used);
         // What was put back behind the message is no stream of its own.
