@@ -162,7 +162,15 @@ fn tidy_suite() -> Outcome {
 }
 
 fn clippy() -> Outcome {
-    one_check(host::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    one_check(host::cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 fn deny() -> Outcome {
@@ -188,15 +196,22 @@ fn rust() -> Outcome {
 fn rust_tests() -> Result<Tally, String> {
     let profile = if std::env::var_os("CI").is_some() { "ci" } else { "default" };
     let tests = if host::find("cargo-nextest").is_some() {
-        let arguments = ["nextest", "run", "--workspace", "--no-fail-fast", "--profile", profile];
+        let arguments =
+            ["nextest", "run", "--workspace", "--all-features", "--no-fail-fast", "--profile", profile];
         let finished = host::run(&mut host::cargo(&arguments))?;
         nextest_tally(&finished.output).checked(finished.ok)
     } else {
-        let finished =
-            host::run(&mut host::cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]))?;
+        let finished = host::run(&mut host::cargo(&[
+            "test",
+            "--workspace",
+            "--all-features",
+            "--all-targets",
+            "--no-fail-fast",
+        ]))?;
         libtest_tally(&finished.output).checked(finished.ok)
     };
-    let docs = host::run(&mut host::cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]))?;
+    let docs =
+        host::run(&mut host::cargo(&["test", "--workspace", "--all-features", "--doc", "--no-fail-fast"]))?;
     Ok(tests.and(libtest_tally(&docs.output).checked(docs.ok)))
 }
 

@@ -304,7 +304,7 @@ fn the_capacity_of_a_message_keeps_to_its_limit_too() {
             let mut decoder = Decoder::new(Role::Server, limits, None, Instant::now());
             let mut outcome = Outcome::default();
             for (index, piece) in vec![b'a'; max].chunks(fragment).enumerate() {
-                let wire = frame(Role::Client, if index == 0 { 0x01 } else { 0x00 }, piece);
+                let wire = frame(Role::Client, u8::from(index == 0), piece);
                 let (head, tail) = wire.split_at(wire.len() / 2);
                 pull(&mut decoder, &mut Input::from(head), &mut outcome);
                 if let Some(mut buffer) = decoder.payload_buffer() {
