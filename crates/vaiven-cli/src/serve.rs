@@ -192,8 +192,9 @@ fn banner(server: &Server) -> String {
 
 Or join the room from the page's console (F12):
 
-    const socket = new WebSocket('{socket}c/sala')
-    socket.send('hola')
+    const socket = new WebSocket('{socket}c/sala');
+    socket.onmessage = (event) => console.log(event.data);
+    socket.onopen = () => socket.send('hola');
 
 Stop with Ctrl+C.
 "
