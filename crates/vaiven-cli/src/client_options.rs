@@ -10,7 +10,7 @@ use vaiven::{Client, Config, DeflateConfig, KeepaliveConfig};
 /// How long a server may be silent behind a ping of --ping-interval.
 const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What to ask of the server, and how to reach it.
+// What to ask of the server, and how to reach it. A doc comment here would become the text of the commands.
 #[derive(Debug, Args)]
 pub(crate) struct ClientOptions {
     #[command(flatten)]

@@ -1,5 +1,7 @@
 //! `vaiven bench` as a process, against `vaiven serve` as another.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
@@ -185,7 +187,7 @@ fn an_interruption_prints_what_there_is() {
     let server = Server::start(&[]);
     let args =
         ["bench", &server.url, "-c", "2", "-r", "50", "-d", "1h", "--warm-up", "0", "--json", "--no-proxy"];
-    let mut child = vaiven(&args).spawn().unwrap();
+    let child = vaiven(&args).spawn().unwrap();
     std::thread::sleep(Duration::from_secs(2));
     let told = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
     assert!(told.success());
@@ -203,7 +205,6 @@ fn what_cannot_be_done_is_said_with_1() {
         (&["ws://127.0.0.1", "--pid", "4294967295"], "process 4294967295"),
         (&["ftp://127.0.0.1"], "url"),
         (&["ws://127.0.0.1", "-r", "5", "--in-flight", "5"], "cannot be used with"),
-        (&["ws://127.0.0.1", "-c", "1000000"], "connections are possible"),
         (&["ws://127.0.0.1", "-s", "1g"], "16k"),
     ] {
         let run = Run::of(&vaiven(&[&["bench"], args].concat()).output().unwrap());
@@ -211,4 +212,13 @@ fn what_cannot_be_done_is_said_with_1() {
         assert!(run.err.contains(expected), "{args:?} {run:?}");
         assert_eq!(run.out, "");
     }
+}
+
+#[test]
+fn too_few_files_for_the_connections_are_told_before_the_first() {
+    let script =
+        format!("ulimit -n 200 && exec {} bench ws://127.0.0.1 -c 1000", env!("CARGO_BIN_EXE_vaiven"));
+    let run = Run::of(&Command::new("sh").args(["-c", &script]).output().unwrap());
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.err.contains("(200)") && run.err.contains("connections are possible"), "{run:?}");
 }

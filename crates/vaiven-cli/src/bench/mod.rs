@@ -24,7 +24,7 @@ mod worker;
 use self::exit::Exit;
 use self::job::{Go, Job};
 use self::options::{Options, Plan};
-use self::process::Usage;
+use self::process::{Usage, own_cpu};
 use self::progress::Progress;
 use self::report::{Report, ServerUse};
 use self::schedule::{Share, Window};
@@ -53,6 +53,9 @@ Each message is sent at a fixed time, is numbered, and must come back as it was;
 was due, so waiting for a slow server is never left out. With --in-flight the next message is sent when an answer is \
 there: that finds the throughput, and its latency leaves out what was not sent meanwhile. With --room one connection \
 publishes to all others, and each delivery counts.
+
+A vaiven server with its defaults closes connections that send more than 100 messages per second for long, with 1008; \
+to find its throughput, start it with `vaiven serve --profile autobahn`.
 
   vaiven bench ws://127.0.0.1:8080 -c 100 -r 1000
   vaiven bench ws://127.0.0.1:8080 --in-flight 16 -s 1k --pid $(pidof vaiven)
@@ -165,7 +168,7 @@ impl Workers {
 #[derive(Default)]
 struct Seen {
     server: Option<(Usage, Usage)>,
-    own: Option<(Usage, Usage)>,
+    own: Option<(Duration, Duration)>,
 }
 
 async fn measure(plan: Plan, rss_before: Option<u64>) -> Result<Exit, String> {
@@ -202,7 +205,7 @@ async fn measure(plan: Plan, rss_before: Option<u64>) -> Result<Exit, String> {
         rss_before: rss_before.unwrap_or(from.rss),
         rss_after: to.rss,
     });
-    let own_cpu = seen.own.map(|(from, to)| to.cpu.saturating_sub(from.cpu));
+    let own_cpu = seen.own.map(|(from, to)| to.saturating_sub(from));
     let was_interrupted = job.stopped.load(Ordering::Relaxed);
     let report = Report { plan, tally, connecting, measured, was_interrupted, own_cpu, server };
     print(&report).map_err(|error| format!("cannot print: {error}"))?;
@@ -217,7 +220,7 @@ async fn watch(
     start: Instant,
 ) -> (Tally, Seen, Duration) {
     let (from, to) = (start + job.plan.warm_up, start + job.plan.warm_up + job.plan.duration);
-    let look = || (job.plan.pid.and_then(|pid| Usage::of(pid).ok()), Usage::own());
+    let look = || (job.plan.pid.and_then(|pid| Usage::of(pid).ok()), own_cpu());
     let (mut before, mut after, mut ended) = (None, None, None);
     let mut seen = start;
     let mut tally = pin!(workers.tally());

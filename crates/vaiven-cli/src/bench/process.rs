@@ -31,11 +31,17 @@ impl Usage {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         Ok(Self { cpu: Duration::from_nanos(nanos), rss: rss(&status)? })
     }
+}
 
-    /// This very process.
-    pub(super) fn own() -> Option<Self> {
-        Self::of(std::process::id()).ok()
+/// CPU time of this very process, with that of threads that have ended.
+pub(super) fn own_cpu() -> Option<Duration> {
+    #[cfg(unix)]
+    {
+        use rustix::time::{ClockId, clock_gettime};
+        Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).ok()
     }
+    #[cfg(not(unix))]
+    None
 }
 
 /// The first field of schedstat is the time on a CPU.
@@ -67,7 +73,10 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn this_process_uses_memory_and_another_may_not_exist() {
-        assert!(Usage::own().unwrap().rss > 0);
+        assert!(Usage::of(std::process::id()).unwrap().rss > 0);
+        let before = own_cpu().unwrap();
+        std::thread::spawn(|| (0..1_000_000).map(std::hint::black_box).sum::<u64>()).join().unwrap();
+        assert!(own_cpu().unwrap() > before);
         assert!(Usage::of(u32::MAX).is_err());
     }
 }

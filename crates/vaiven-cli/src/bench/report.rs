@@ -17,7 +17,7 @@ const BUSY_PERCENT: u128 = 90;
 pub(super) const FIELDS: &[(&str, &str)] = &[
     ("url", "what was connected to"),
     ("mode", "\"echo\" or \"room\""),
-    ("load", "\"open\": messages due at fixed times; \"closed\": the next when an answer is there"),
+    ("load", "\"open\" (messages due at fixed times) or \"closed\" (--in-flight)"),
     ("message_bytes", "length of a message"),
     ("message_kind", "\"text\" or \"binary\""),
     ("rate_wanted_per_s", "messages per second in all, null for a closed load"),
@@ -41,7 +41,7 @@ pub(super) const FIELDS: &[(&str, &str)] = &[
     ("latency_us", "from the moment a message was due to its arrival"),
     ("generator.late_us", "how late this program itself sent; null for a closed load"),
     ("generator.cpu_s", "CPU seconds of this program, null where unknown"),
-    ("generator.is_limit", "whether this program could not keep up: the figures say little of the server"),
+    ("generator.is_limit", "whether the load, not the server, was at its limit"),
     ("server.pid", "the process of --pid; without it, server is null"),
     ("server.cpu_s", "its CPU seconds, user and system"),
     ("server.cpu_s_per_million", "the same for a million messages that arrived; null for none"),
@@ -180,7 +180,7 @@ impl Report<'_> {
         let mut notes = Vec::new();
         if self.is_late() {
             notes.push(
-                "this program could not keep up with the rate: part of the latency is its own. Lower -r, raise \
+                "this program did not send on time: part of the latency is its own. Lower -r, raise \
                  --workers, or run it on a machine of its own"
                     .to_owned(),
             );
@@ -331,12 +331,15 @@ fn as_float(count: u64) -> f64 {
 }
 
 fn rate(count: u64, span: Duration) -> String {
-    per_second(count, span).map_or_else(|| "-".to_owned(), |rate| grouped_float(rate))
+    per_second(count, span).map_or_else(|| "-".to_owned(), grouped_float)
 }
 
 /// A time in three digits.
 fn span(span: Duration) -> String {
     let seconds = span.as_secs_f64();
+    if span.is_zero() {
+        return "0 s".to_owned();
+    }
     let (number, unit) = match seconds {
         0.0..1e-6 => (seconds * 1e9, "ns"),
         1e-6..1e-3 => (seconds * 1e6, "µs"),

@@ -99,7 +99,7 @@ fn the_load_owns_up_to_what_it_could_not_do() {
     let mut late = report(&plan);
     (0..50).for_each(|_| late.tally.lateness.note(5_000_000));
     assert_eq!(late.json()["generator"]["is_limit"], true);
-    assert!(late.to_string().contains("could not keep up"), "{late}");
+    assert!(late.to_string().contains("did not send on time"), "{late}");
     // A server that is slower still is to blame itself.
     (0..50).for_each(|_| late.tally.latency.note(500_000_000));
     assert_eq!(late.json()["generator"]["is_limit"], false);
@@ -131,13 +131,9 @@ fn a_page_says_what_happened_and_what_to_do() {
 
 #[test]
 fn numbers_are_short() {
-    for (nanos, expected) in [
-        (0, "0.00 ns"),
-        (999, "999 ns"),
-        (1_500, "1.50 µs"),
-        (12_340_000, "12.3 ms"),
-        (1_234_000_000, "1.23 s"),
-    ] {
+    for (nanos, expected) in
+        [(0, "0 s"), (999, "999 ns"), (1_500, "1.50 µs"), (12_340_000, "12.3 ms"), (1_234_000_000, "1.23 s")]
+    {
         assert_eq!(span(Duration::from_nanos(nanos)), expected);
     }
     assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);

@@ -191,10 +191,11 @@ impl Worker {
                 tokio::task::yield_now().await;
                 continue;
             }
-            if due >= window.to && held.is_empty() {
+            let now = self.now();
+            if due >= window.to && now >= window.to && held.is_empty() {
                 return;
             }
-            let until_due = Duration::from_nanos(due.saturating_sub(self.now()));
+            let until_due = Duration::from_nanos(due.min(window.to).saturating_sub(now));
             let rest = if held.is_empty() { TICK } else { TICK / 10 };
             if alarm.sleep(until_due.clamp(QUANTUM, rest)).await.is_err() {
                 tokio::time::sleep(rest).await;
