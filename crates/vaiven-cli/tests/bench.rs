@@ -222,3 +222,24 @@ fn too_few_files_for_the_connections_are_told_before_the_first() {
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.err.contains("(200)") && run.err.contains("connections are possible"), "{run:?}");
 }
+
+/// Two connections would have one message under way each if sending waited for answers: half a percent of all.
+#[test]
+fn a_server_that_stalls_keeps_all_messages_waiting_that_were_due_meanwhile() {
+    let server = Server::start(&[]);
+    let args =
+        ["bench", &server.url, "-c", "2", "-r", "150", "-d", "3s", "--warm-up", "0", "--json", "--no-proxy"];
+    let child = vaiven(&args).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1200));
+    for (signal, pause) in [("STOP", Duration::from_millis(700)), ("CONT", Duration::ZERO)] {
+        let told = Command::new("sh").args(["-c", &format!("kill -{signal} {}", server.child.id())]).status();
+        assert!(told.unwrap().success());
+        std::thread::sleep(pause);
+    }
+    let run = Run::of(&child.wait_with_output().unwrap());
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let json = run.json();
+    check(&json, "/messages/sent", 450.0);
+    check(&json, "/messages/received", 450.0);
+    assert!(number(&json, "/latency_us/p99") > 500_000.0, "{json:#}");
+}
