@@ -1,6 +1,6 @@
 //! The command line: help, man page and completions come from here.
 
-use crate::{completions, connect, man, serve};
+use crate::{bench, completions, connect, man, serve};
 use clap::{Command, crate_version};
 use std::process::ExitCode;
 
@@ -18,6 +18,7 @@ pub(crate) fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .subcommand(serve)
         .subcommand(connect::command())
+        .subcommand(bench::command())
         .subcommand(man::command())
         .subcommand(completions::command())
 }

@@ -1,12 +1,15 @@
 //! The `vaiven` command.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
+mod client_options;
 mod completions;
 mod connect;
 mod duration;
 mod man;
 mod serve;
+mod signal;
 
 use std::process::ExitCode;
 
@@ -16,6 +19,7 @@ fn main() -> ExitCode {
         Err(error) => return cli::explain(&error),
     };
     match matches.subcommand() {
+        Some(("bench", matches)) => bench::run(matches),
         Some(("connect", matches)) => connect::run(matches),
         Some(("man", matches)) => man::run(matches),
         Some(("completions", matches)) => completions::run(matches),

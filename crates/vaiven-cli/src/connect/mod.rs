@@ -9,7 +9,6 @@ mod options;
 mod output;
 mod pipe;
 mod show;
-mod signal;
 mod talk;
 mod terminal;
 
@@ -159,7 +158,7 @@ async fn open(options: &Options, deadline: Option<Instant>) -> Result<(WebSocket
     tokio::select! {
         opened = opening => opened,
         () = out_of_time => Err((Exit::TimedOut, "out of time while connecting (see --timeout)".to_owned())),
-        () = signal::interrupted() => Err((Exit::Interrupted, "interrupted while connecting".to_owned())),
+        () = crate::signal::interrupted() => Err((Exit::Interrupted, "interrupted while connecting".to_owned())),
     }
 }
 

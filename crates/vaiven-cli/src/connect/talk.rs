@@ -77,7 +77,7 @@ impl<'a> Talk<'a> {
     pub(super) async fn run(self, socket: WebSocket, mut actions: mpsc::Receiver<Action>) -> End {
         let (sender, mut receiver) = socket.split();
         let mut input = pin!(self.send(&sender, &mut actions));
-        let mut interrupted = pin!(super::signal::interrupted());
+        let mut interrupted = pin!(crate::signal::interrupted());
         let far = self.plan.started + Duration::from_hours(24 * 365);
         let mut timeout = pin!(sleep_until(self.plan.deadline.unwrap_or(far)));
         let mut linger = pin!(sleep_until(far));

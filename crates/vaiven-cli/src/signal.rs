@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM.
 
 /// Waits until the program is asked to end.
-pub(super) async fn interrupted() {
+pub(crate) async fn interrupted() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
