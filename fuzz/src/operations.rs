@@ -40,6 +40,8 @@ fn pair(u: &mut Unstructured<'_>) -> Result<(Pair, usize)> {
         config.close_timeout = Duration::from_mins(5);
         config.write_timeout = Duration::from_mins(5);
         config.limits.max_idle_frames = 10_000;
+        // Frames of one byte are what the other side asked for.
+        config.limits.max_fragments = u32::MAX;
     }
     let messages = if max_transfer < 60 || pair.link.capacity < 1_000 { 4 } else { 12 };
     Ok((pair, messages))

@@ -7,7 +7,7 @@
 
 use crate::deflate::Inflater;
 use crate::frame::{FrameHeader, MAX_CONTROL_BYTES, OpCode};
-use crate::input::{Input, MAX_SHARE};
+use crate::input::{Input, MAX_SHARE, is_well_begun};
 use crate::mask::{apply_mask, rotate_key};
 use crate::utf8::{Utf8Validator, is_utf8};
 use crate::{CloseFrame, Limits, Message, Role, Text, Violation};
@@ -150,9 +150,16 @@ impl Decoder {
     /// Whether `received`, the next bytes to be decoded, begin with the frame of a payload that is worth keeping where
     /// it is instead of copying it out of a shared buffer.
     pub fn begins_large(&self, received: &[u8]) -> bool {
-        !self.is_mid_message()
-            && FrameHeader::parse(received, self.role, self.inflater.is_some())
-                .is_ok_and(|header| header.is_some_and(|(header, _)| header.payload_len >= DIRECT_MIN as u64))
+        if self.is_mid_message() {
+            return false;
+        }
+        let header = FrameHeader::parse(received, self.role, self.inflater.is_some());
+        header.is_ok_and(|header| {
+            header.is_some_and(|(header, len)| {
+                let payload_len = usize::try_from(header.payload_len).unwrap_or(usize::MAX);
+                payload_len >= DIRECT_MIN && is_well_begun(received.len() - len, payload_len)
+            })
+        })
     }
 
     /// A place to read the rest of a large payload into, without a copy; call [`decode`](Self::decode) after it

@@ -101,15 +101,21 @@ impl Input {
     }
 
     /// Makes the bytes, which begin a payload of `len`, and the spare capacity behind them the payload's own
-    /// buffer, when it fits there and is worth the sharing.
+    /// buffer, when it fits there and is worth the sharing, and when a good part of it has arrived: a header alone
+    /// takes no room.
     pub(crate) fn adopt(&mut self, len: usize) -> Option<BytesMut> {
         debug_assert!(len >= self.bytes.len());
-        if self.bytes.capacity() < len || self.is_wasteful(len) {
+        if self.bytes.capacity() < len || self.is_wasteful(len) || !is_well_begun(self.bytes.len(), len) {
             return None;
         }
         let rest = self.bytes.split_off(len);
         Some(std::mem::replace(&mut self.bytes, rest))
     }
+}
+
+/// Whether so much of a payload of `len` has arrived that room for all of it may be held.
+pub(crate) fn is_well_begun(arrived: usize, len: usize) -> bool {
+    arrived.saturating_mul(MAX_SHARE) >= len
 }
 
 impl From<&[u8]> for Input {
