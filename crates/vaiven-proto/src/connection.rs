@@ -106,7 +106,9 @@ impl Connection {
 
     /// What waits to be written.
     pub fn outbox(&mut self) -> &mut Outbox {
-        self.encoder.written();
+        if self.encoder.outbox().is_empty() {
+            self.encoder.written();
+        }
         self.encoder.outbox_mut()
     }
 

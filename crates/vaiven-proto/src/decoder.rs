@@ -200,7 +200,8 @@ impl Decoder {
     /// everything else is left to [`decode`](Self::decode), bad input too.
     #[inline]
     pub fn decode_common(&mut self, input: &mut Input) -> Option<Message> {
-        if self.header.len != 0 || self.frame.is_some() || self.message.is_some() || self.ended {
+        let mid_message = self.header.len != 0 || self.frame.is_some() || self.message.is_some();
+        if mid_message || self.ended || self.invalid_text {
             return None;
         }
         let (&[first, second], rest) = input.as_slice().split_first_chunk()?;

@@ -113,12 +113,19 @@ impl Encoder {
     /// Everything was written: queues what waited for that. Says whether there is more to write.
     #[inline]
     pub fn written(&mut self) -> bool {
+        self.queue_waiting_pong();
+        !self.outbox.is_empty()
+    }
+
+    /// Queues the pong that waits. It goes ahead of what is queued next, so that a peer to which much is sent gets its
+    /// answer as well.
+    #[inline]
+    fn queue_waiting_pong(&mut self) {
         if let Some(payload) = self.pong.take()
             && !self.closing
         {
             self.frame(OpCode::Pong, &payload);
         }
-        !self.outbox.is_empty()
     }
 
     /// Whether a Close frame was queued.
@@ -147,6 +154,7 @@ impl Encoder {
         if self.closing {
             return Err(Closing);
         }
+        self.queue_waiting_pong();
         let opcode = if message.is_text() { OpCode::Text } else { OpCode::Binary };
         if self.deflate.is_none() && message.len() < SHARE_MIN.min(self.max_frame_bytes) {
             let payload_len = message.len() as u64;
@@ -179,6 +187,7 @@ impl Encoder {
         if self.closing {
             return Err(Closing);
         }
+        self.queue_waiting_pong();
         if self.role == Role::Client || prepared.frame().len() > self.max_frame_bytes {
             // A client masks every frame with a key of its own: nothing can be shared.
             return self.message(prepared.message().clone(), compress);
@@ -208,7 +217,10 @@ impl Encoder {
         if self.closing || !shared {
             return batch.messages().iter().try_for_each(|message| self.prepared(message, compress));
         }
-        self.outbox.extend(batch.frames());
+        self.queue_waiting_pong();
+        if !batch.frames().is_empty() {
+            self.outbox.extend(batch.frames());
+        }
         Ok(())
     }
 
@@ -220,6 +232,7 @@ impl Encoder {
         if self.closing {
             return Err(Closing);
         }
+        self.queue_waiting_pong();
         self.frame(OpCode::Ping, payload);
         Ok(())
     }
@@ -236,12 +249,15 @@ impl Encoder {
         Ok(())
     }
 
-    /// Queues the Close frame; `None` is the empty body. A second call does nothing and says `false`.
+    /// Queues the Close frame; `None` is the empty body. A code that must not appear on the wire, as the 1005 that
+    /// stands for a code that was not stated, is sent as the empty body too. A second call does nothing and says
+    /// `false`.
     pub fn close(&mut self, frame: Option<&CloseFrame>) -> bool {
         if self.closing {
             return false;
         }
-        let body = frame.map(CloseFrame::to_body).unwrap_or_default();
+        let sendable = frame.filter(|frame| frame.code.is_sendable());
+        let body = sendable.map(CloseFrame::to_body).unwrap_or_default();
         self.frame(OpCode::Close, &body);
         self.closing = true;
         self.pong = None;

@@ -389,3 +389,14 @@ fn a_message_keeps_at_most_sixty_four_times_its_size_alive() {
     }
     assert_eq!(shared, [true, false, true]);
 }
+
+#[test]
+fn what_is_inside_invalid_text_is_never_taken_for_frames() {
+    let inner = frame(Role::Client, 0x82, b"hello");
+    let wire = frame(Role::Client, 0x81, &inner);
+    let mut input = Input::from(&wire[..]);
+    let mut decoder = decoder(Role::Server, &Limits::server(), false);
+    assert_eq!(decoder.decode_common(&mut input), None);
+    assert_eq!(decoder.decode(&mut input), Err(Violation::InvalidUtf8));
+    assert_eq!(decoder.decode(&mut input), Ok(None));
+}

@@ -44,11 +44,32 @@ pub(crate) struct Writer {
     failure: Option<Failure>,
     /// Those who wait for room in the outbox, or for its end.
     waiting: VecDeque<Waker>,
+    /// The task that writes, to be told of a failure or of a deadline.
+    drainer: Option<Waker>,
+    /// When the rest must be written, on a connection that was closed.
+    close_deadline: Option<Instant>,
+    close_timeout: Duration,
     /// The receiving side, to be told of a failure.
     receiver: Option<Waker>,
     /// Counts the connection with its server while the transport is held.
     #[cfg(feature = "server")]
     permit: Option<Permit>,
+}
+
+/// Tasks that wait for room before all are woken to look again.
+const MAX_WAITING: usize = 1024;
+
+/// A task that writes. Dropped before it has finished, by a panic or the end of its runtime, it ends the connection,
+/// which nobody would write to any more.
+struct Unfinished<'a>(&'a Link);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        let mut writer = self.0.lock();
+        if std::mem::replace(&mut writer.draining, false) {
+            writer.fail(Failure::Aborted);
+        }
+    }
 }
 
 /// What happens when everything is written.
@@ -70,6 +91,8 @@ enum Failure {
     Io(io::ErrorKind),
     Timeout(TimeoutKind),
     Aborted,
+    /// The closing handshake was completed.
+    Closed,
 }
 
 /// Whether there is room for a message.
@@ -91,6 +114,9 @@ impl Link {
             written: 0,
             failure: None,
             waiting: VecDeque::new(),
+            drainer: None,
+            close_deadline: None,
+            close_timeout: config.close_timeout,
             receiver: None,
             #[cfg(feature = "server")]
             permit: None,
@@ -147,24 +173,33 @@ impl Link {
 
     /// Writes until nothing waits, or until the peer takes nothing for the write timeout.
     async fn drain(self: Arc<Self>) {
+        let _unfinished = Unfinished(&self);
         let (mut written, timeout) = {
             let writer = self.lock();
             (writer.written, writer.write_timeout)
         };
-        let mut stalled = pin!(sleep_until(Instant::now() + timeout));
+        let mut stalled_at = Instant::now() + timeout;
+        let mut timer = pin!(sleep_until(stalled_at));
         poll_fn(|cx| {
             loop {
                 let mut writer = self.lock();
                 if writer.poll_settle(&mut Attempt::Until(cx)).is_ready() {
                     writer.draining = false;
+                    writer.drainer = None;
                     return Poll::Ready(());
                 }
-                let progressed = std::mem::replace(&mut written, writer.written) != writer.written;
-                drop(writer);
-                if progressed {
-                    stalled.as_mut().reset(Instant::now() + timeout);
+                if std::mem::replace(&mut written, writer.written) != writer.written {
+                    stalled_at = Instant::now() + timeout;
                 }
-                ready!(stalled.as_mut().poll(cx));
+                let deadline = writer.close_deadline.map_or(stalled_at, |closed| closed.min(stalled_at));
+                if !writer.drainer.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                    writer.drainer = Some(cx.waker().clone());
+                }
+                drop(writer);
+                if timer.deadline() != deadline {
+                    timer.as_mut().reset(deadline);
+                }
+                ready!(timer.as_mut().poll(cx));
                 self.lock().fail(Failure::Timeout(TimeoutKind::Write));
             }
         })
@@ -187,6 +222,12 @@ impl Link {
             (Ending::None, _) | (Ending::HalfClose, Ending::Close) => writer.ending = ending,
             (Ending::Done, Ending::Close) => writer.release(),
             _ => {}
+        }
+        if ending == Ending::Close && writer.close_deadline.is_none() {
+            writer.close_deadline = Some(Instant::now() + writer.close_timeout);
+            if let Some(drainer) = &writer.drainer {
+                drainer.wake_by_ref();
+            }
         }
         self.flush_locked(&mut writer);
         writer.wake_waiting();
@@ -219,6 +260,13 @@ impl Link {
     pub(crate) fn abort(&self) {
         self.lock().fail(Failure::Aborted);
     }
+
+    /// The receiving side has ended and lets its half of the transport go: after the closing handshake, or not.
+    pub(crate) fn ended(&self, clean: bool) {
+        let mut writer = self.lock();
+        writer.fail(if clean { Failure::Closed } else { Failure::Aborted });
+        writer.release();
+    }
 }
 
 impl Writer {
@@ -232,6 +280,11 @@ impl Writer {
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.failure.is_none() && self.ending == Ending::None && !self.encoder.is_closing()
+    }
+
+    /// Whether the closing handshake was completed.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.failure, Some(Failure::Closed))
     }
 
     /// Whether all that was queued is written, or never will be.
@@ -250,6 +303,7 @@ impl Writer {
             Failure::Io(kind) => Error::Io(kind.into()),
             Failure::Timeout(kind) => Error::Timeout(kind),
             Failure::Aborted => Error::Disconnected,
+            Failure::Closed => Error::Closing,
         })
     }
 
@@ -262,6 +316,10 @@ impl Writer {
 
     /// Wakes this task when there is more room, or none will ever be.
     pub(crate) fn wait(&mut self, cx: &Context<'_>) {
+        if self.waiting.len() >= MAX_WAITING {
+            // Most of them belong to futures that were dropped; the others come back.
+            self.wake_waiting();
+        }
         if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             self.waiting.push_back(cx.waker().clone());
         }
@@ -321,7 +379,7 @@ impl Writer {
     }
 
     #[inline]
-    fn wake_waiting(&mut self) {
+    pub(crate) fn wake_waiting(&mut self) {
         if self.waiting.is_empty() {
             return;
         }
@@ -340,7 +398,12 @@ impl Writer {
     fn fail(&mut self, failure: Failure) {
         self.failure.get_or_insert(failure);
         self.encoder.outbox_mut().clear();
-        self.release();
+        self.encoder.release_idle();
+        // The count of the server's connections goes down when the other half is gone too.
+        self.io.cut();
+        if let Some(drainer) = self.drainer.take() {
+            drainer.wake();
+        }
         self.wake_waiting();
         self.wake_receiver();
     }

@@ -22,6 +22,8 @@ use vaiven_proto::{Decoder, Incoming, Input, Keepalive, KeepaliveAction};
 const COPY_MAX: usize = 32 << 10;
 /// How long a peer that broke a rule may take to read that it did.
 const FAIL_TIMEOUT: Duration = Duration::from_millis(900);
+/// Messages for one unit of a task's cooperative budget, of which it has 128 for each turn.
+const MESSAGES_PER_UNIT: u8 = 32;
 /// Reads in a row, from a peer that never stops sending, before what was queued is written, and, where what is read
 /// is discarded, before other tasks get a turn.
 const READS_PER_POLL: u8 = 16;
@@ -61,6 +63,8 @@ pub(crate) struct Reader {
     timer: Option<Pin<Box<Sleep>>>,
     /// Whom the timer wakes: polled again by the same task, it need not be registered again.
     timer_waker: Option<Waker>,
+    /// Counts what is received, for the task's budget.
+    received: u8,
     /// Bytes arrived that the decoder has not looked at.
     has_news: bool,
     /// The last large message did not fit into a slab: the next read takes little, so that the rest can go straight
@@ -94,6 +98,7 @@ impl Reader {
             close_frame: None,
             timer: None,
             timer_waker: None,
+            received: 0,
             has_news: true,
             expects_large: false,
         }
@@ -102,6 +107,11 @@ impl Reader {
     /// Polls for the next message.
     #[inline]
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        // A peer that sends many short messages must not keep the thread: some of them use the task's budget.
+        self.received = self.received.wrapping_add(1);
+        if self.received.is_multiple_of(MESSAGES_PER_UNIT) {
+            ready!(tokio::task::coop::poll_proceed(cx)).made_progress();
+        }
         if let Some(message) = self.decoder.decode_common(&mut self.input) {
             return Poll::Ready(Ok(Some(message)));
         }
@@ -135,7 +145,7 @@ impl Reader {
                 }
                 Phase::Ending => {
                     ready!(self.poll_ending(cx));
-                    self.end();
+                    self.end_with(true);
                 }
                 Phase::Failing(violation) => {
                     ready!(self.poll_ending(cx));
@@ -331,8 +341,9 @@ impl Reader {
         }
         let Some(keepalive) = &mut self.keepalive else { return Poll::Ready(Ok(())) };
         let mut writer = self.link.lock();
-        if writer.buffered() > 0 {
-            // A ping would come behind what waits, so the peer cannot answer; the write timeout watches over it.
+        if writer.buffered() > 0 || writer.encoder.is_closing() {
+            // A ping would come behind what waits, or is not sent any more; the write timeout or the close timeout
+            // watches over the peer.
             keepalive.heard(now.into_std());
         }
         match keepalive.handle_timeout(now.into_std()) {
@@ -426,14 +437,19 @@ impl Reader {
         Poll::Pending
     }
 
-    /// Ends the connection and gives back everything.
+    /// Ends the connection without a closing handshake.
     fn end(&mut self) {
+        self.end_with(false);
+    }
+
+    /// Ends the connection and gives back everything.
+    fn end_with(&mut self, clean: bool) {
         self.phase = Phase::Closed;
         self.give_back_input();
         self.io = None;
         self.timer = None;
         self.timer_waker = None;
-        self.link.abort();
+        self.link.ended(clean);
     }
 
     pub(crate) fn close_frame(&self) -> Option<&CloseFrame> {

@@ -62,6 +62,8 @@ impl Sender {
         compress: Compress,
         when: When,
     ) -> Result<(), SendError> {
+        // A loop that only sends must let other tasks have their turn.
+        tokio::task::coop::consume_budget().await;
         match self.queue(message, compress, when) {
             Ok(()) => Ok(()),
             Err(TrySendError::Closing(message)) => Err(SendError(message)),
@@ -178,6 +180,7 @@ impl Sender {
         if writer.is_open() {
             writer.encoder.close(frame);
             writer.wake_receiver();
+            writer.wake_waiting();
         }
         self.link.flush_locked(&mut writer);
     }
@@ -196,6 +199,9 @@ impl Sender {
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let mut writer = self.link.lock();
         self.link.flush_locked(&mut writer);
+        if writer.is_closed() {
+            return Poll::Ready(Ok(()));
+        }
         if let Some(error) = writer.error() {
             return Poll::Ready(Err(error));
         }

@@ -194,6 +194,15 @@ impl WriteHalf {
         if matches!(self, Self::Other(_)) { self.poll_shutdown(attempt) } else { Poll::Ready(Ok(())) }
     }
 
+    /// Ends both directions at once, whoever holds the other half. A stream that is no socket ends with that half.
+    pub(crate) fn cut(&mut self) {
+        if let Self::Tcp(write) = self {
+            // It fails only where the peer was faster.
+            let _ = socket2::SockRef::from(write.as_ref()).shutdown(std::net::Shutdown::Both);
+        }
+        self.give_up();
+    }
+
     /// Lets go of the stream, which is closed when its other half is dropped too.
     pub(crate) fn give_up(&mut self) {
         if let Self::Tcp(write) = std::mem::replace(self, Self::Gone) {

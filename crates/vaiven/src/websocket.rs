@@ -53,6 +53,7 @@ impl WebSocket {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
+    #[expect(clippy::needless_pass_by_value, reason = "the caller's buffer is let go with what was in it")]
     pub fn from_transport(
         transport: impl Into<Transport>,
         role: Role,
@@ -72,8 +73,8 @@ impl WebSocket {
         let decoder = Decoder::new(role, config.limits.clone(), inflater, Instant::now().into_std());
         let link = Link::new(encoder, write, config);
         let sender = Sender::new(link.clone());
-        let allocation = read_ahead.capacity();
-        let input = Input::new(read_ahead, allocation);
+        // A copy: what else the caller's buffer holds is not to be kept alive.
+        let input = Input::from(&read_ahead[..]);
         let receiver = Receiver::new(Reader::new(read, decoder, input, link, role, config));
         Self { receiver, sender }
     }

@@ -169,3 +169,32 @@ async fn pings_that_arrive_together_are_each_answered_where_the_peer_reads() {
     assert_eq!(pongs, expected[..]);
     receiving.abort();
 }
+
+#[tokio::test]
+async fn text_that_looks_like_frames_is_refused_as_text() {
+    let (mut wire, server_end) = tokio::io::duplex(1024);
+    let config = Config::new(Role::Server);
+    let mut server =
+        WebSocket::from_transport(Transport::other(server_end), Role::Server, BytesMut::new(), None, &config);
+    wire.write_all(b"\x81\x8b\0\0\0\0\x82\x85\0\0\0\0hello").await.unwrap();
+    assert!(matches!(server.recv().await, Err(Error::Violation(vaiven::Violation::InvalidUtf8))));
+}
+
+#[tokio::test]
+async fn codes_that_must_not_appear_on_the_wire_are_sent_as_none() {
+    for code in [1005, 1006, 1015, 999] {
+        let (mut client, mut server) = pair();
+        let (closed, received) = tokio::join!(client.close(code, ""), server.recv());
+        assert!(closed.is_ok() && matches!(received, Ok(None)), "{code}: {closed:?} {received:?}");
+        assert_eq!(server.close_frame().unwrap().code, CloseCode::NO_STATUS);
+    }
+}
+
+#[tokio::test]
+async fn after_a_clean_close_there_is_nothing_left_to_flush() {
+    let (mut client, mut server) = pair();
+    let (closed, _) = tokio::join!(client.close(1000, ""), server.recv());
+    closed.unwrap();
+    client.flush().await.unwrap();
+    assert!(matches!(client.ping(b"").await, Err(Error::Closing)));
+}
