@@ -80,6 +80,10 @@ pub(crate) fn test(names: &[&str]) -> ExitCode {
         let (word, tally, detail) = match (suite.run)() {
             Outcome::Ran(tally) if tally.failed == 0 => ("ok", tally, String::new()),
             Outcome::Ran(tally) => ("FAILED", tally, String::new()),
+            // Where everything must be checked, what cannot be is a failure.
+            Outcome::Skipped(why) if std::env::var_os("CI").is_some() => {
+                ("FAILED", Tally { passed: 0, failed: 1 }, why)
+            }
             Outcome::Skipped(why) => ("skipped", Tally::default(), why),
             Outcome::Broken(why) => ("FAILED", Tally { passed: 0, failed: 1 }, why),
         };
@@ -205,7 +209,9 @@ fn rust_tests() -> Result<Tally, String> {
             "test",
             "--workspace",
             "--all-features",
-            "--all-targets",
+            "--lib",
+            "--bins",
+            "--tests",
             "--no-fail-fast",
         ]))?;
         libtest_tally(&finished.output).checked(finished.ok)
@@ -227,12 +233,19 @@ fn fuzz() -> Outcome {
 
 /// Builds the targets once, with AddressSanitizer where the compiler has it, and runs two at a time.
 fn fuzz_targets() -> Result<Tally, String> {
+    host::ensure(&["c++", "g++", "clang++"], "g++")?;
     let nightly =
         host::run(Command::new("cargo").args(["+nightly", "--version"])).is_ok_and(|found| found.ok);
-    let (toolchain, sanitizer) = if nightly { ("+nightly", "address") } else { ("+stable", "none") };
+    let sanitizer = if nightly { "address" } else { "none" };
+    if !nightly {
+        println!("no nightly compiler: the targets run without AddressSanitizer");
+    }
     let fuzz = |arguments: &[&str]| {
         let mut command = Command::new("cargo");
-        command.arg(toolchain).arg("fuzz").args(arguments).current_dir(host::root());
+        if nightly {
+            command.arg("+nightly");
+        }
+        command.arg("fuzz").args(arguments).current_dir(host::root());
         command
     };
     let built = host::run(&mut fuzz(&["build", "--sanitizer", sanitizer]))?;
