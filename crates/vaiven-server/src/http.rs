@@ -27,7 +27,7 @@ const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age
 
 /// Serves the requests of a connection, whose first head was read already, until the client or a drain ends it.
 pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
-    let stream = Replay::new(parts);
+    let stream = Replay::new(parts, app.settings.write_timeout);
     let limits = app.config.head_limits;
     let mut server = hyper::server::conn::http1::Builder::new();
     server
