@@ -4,7 +4,7 @@
 use crate::app::App;
 use crate::metrics::{self, RequestLabels};
 use crate::pages::{CONTENT_SECURITY_POLICY, Page};
-use crate::replay::Replay;
+use crate::replay::{Place, Replay};
 use crate::route::Route;
 use crate::server::{Peer, log_refusal};
 use crate::session::Plan;
@@ -28,6 +28,7 @@ const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age
 /// Serves the requests of a connection, whose first head was read already, until the client or a drain ends it.
 pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
     let stream = Replay::new(parts, app.settings.write_timeout);
+    let place = stream.place();
     let limits = app.config.head_limits;
     let mut server = hyper::server::conn::http1::Builder::new();
     server
@@ -38,7 +39,7 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
         .max_buf_size(limits.max_bytes.max(8 << 10));
     let handle = app.handle.clone();
     let service = service_fn(move |request| {
-        let answer = answer(&app, request, peer);
+        let answer = answer(&app, request, peer, &place);
         async { Ok::<_, Infallible>(answer) }
     });
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service).with_upgrades());
@@ -52,14 +53,14 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
     }
 }
 
-fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer) -> Answer {
+fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, place: &Place) -> Answer {
     let route = Route::of(request.uri().path());
     let pattern = route.as_ref().map_or("none", Route::pattern);
     let headers = request.headers();
     let wants_websocket =
         headers.contains_key(header::SEC_WEBSOCKET_KEY) || headers.contains_key(header::UPGRADE);
     let mut answer = match route {
-        Some(route) if route.is_websocket() => upgrade(app, &mut request, &route, peer)
+        Some(route) if route.is_websocket() => upgrade(app, &mut request, &route, peer, place)
             .unwrap_or_else(|refusal| refused(app, &refusal, peer, pattern)),
         None if wants_websocket => refused(app, &Refusal::not_found(), peer, pattern),
         route => plain(app, &request, route.as_ref(), peer),
@@ -165,6 +166,7 @@ fn upgrade(
     request: &mut Request<Incoming>,
     route: &Route,
     peer: Peer,
+    place: &Place,
 ) -> Result<Answer, Refusal> {
     let mut plan = None;
     let decide = |upgrade: &Upgrade<'_>, _: &mut Acceptance<'_>| {
@@ -175,11 +177,13 @@ fn upgrade(
         Ok(())
     };
     let (answer, upgrading) = upgrade_with(request, &app.config, decide)?;
-    let (mut plan, handle) = (plan.expect("it was made before the answer"), app.handle.clone());
+    let (mut plan, place) = (plan.expect("it was made before the answer"), place.clone());
     tokio::spawn(async move {
         // A client that is gone by now is no news.
         let Ok(mut socket) = upgrading.await else { return };
-        handle.track(&socket);
+        if let Some(permit) = place.take() {
+            permit.pass_to(&socket);
+        }
         plan.run(&mut socket).await;
     });
     Ok(answer)

@@ -4,6 +4,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -12,7 +13,7 @@ use vaiven::Transport;
 use vaiven::server::{HandshakeParts, Permit};
 
 /// A connection behind the head of a request, and what was read behind that. The server counts it for as long as it
-/// lives.
+/// lives, or for as long as whoever took its place does.
 #[derive(Debug)]
 pub(crate) struct Replay {
     head: Bytes,
@@ -21,7 +22,18 @@ pub(crate) struct Replay {
     write_timeout: Duration,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
-    _permit: Option<Permit>,
+    place: Place,
+}
+
+/// The place of a connection with its server, which goes from hyper to the WebSocket that comes of a later request.
+#[derive(Clone, Debug)]
+pub(crate) struct Place(Arc<Mutex<Option<Permit>>>);
+
+impl Place {
+    /// Takes it, once.
+    pub(crate) fn take(&self) -> Option<Permit> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Replay {
@@ -29,7 +41,12 @@ impl Replay {
     pub(crate) fn new(parts: HandshakeParts, write_timeout: Duration) -> Self {
         let HandshakeParts { request, transport, read_ahead, permit, .. } = parts;
         let head = request.as_bytes().clone();
-        Self { head, read_ahead, transport, write_timeout, stalled: None, _permit: permit }
+        let place = Place(Arc::new(Mutex::new(permit)));
+        Self { head, read_ahead, transport, write_timeout, stalled: None, place }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place.clone()
     }
 
     /// Passes on what writing came to, or that it has come to nothing for too long.

@@ -107,9 +107,14 @@ async fn a_connection_serves_pages_and_then_becomes_a_websocket() {
     let mut late = wire.into_websocket();
     let mut early = server.connect("/c/late").await;
     server.metric_becomes("vaiven_members", 2.0).await;
+    // Each has one place, and the one that asks.
+    server.metric_becomes("vaiven_tcp_connections_open", 3.0).await;
     late.send("hi").await.unwrap();
     assert_eq!(next(&mut early).await, "hi".into());
     assert_eq!(next(&mut late).await, "hi".into());
+    // Nor is a place kept that nobody has.
+    drop((late, early));
+    server.metric_becomes("vaiven_tcp_connections_open", 1.0).await;
 }
 
 #[tokio::test]
