@@ -10,19 +10,21 @@ use crate::server::{Peer, log_refusal};
 use crate::session::Plan;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::uri::Authority;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
 use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
 
 type Answer = Response<Full<Bytes>>;
 
-/// A year, as browsers ask for it.
+/// A year, as browsers ask for it. Only where a [public name](has_public_name) is served.
 const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Serves the requests of a connection, whose first head was read already, until the client or a drain ends it.
@@ -65,12 +67,23 @@ fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, place: &Pl
         None if wants_websocket => refused(app, &Refusal::not_found(), peer, pattern),
         route => plain(app, &request, route.as_ref(), peer),
     };
-    if peer.scheme == Scheme::Https {
+    if peer.scheme == Scheme::Https && has_public_name(request.headers()) {
         answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
     }
     let labels = RequestLabels { route: pattern, status: answer.status().as_u16() };
     app.metrics.requests.get_or_create(&labels).inc();
     answer
+}
+
+/// Whether the host that a request names is one to be reached by TLS alone from now on. A browser would hold every other
+/// server of the same machine, whatever its port, to what one says at localhost; and RFC 6797 section 8.1.1 gives an
+/// IP address no such policy.
+fn has_public_name(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_end_matches('.').to_ascii_lowercase();
+    let is_loopback = name == "localhost" || name.ends_with(".localhost");
+    !name.is_empty() && !is_loopback && !name.starts_with('[') && name.parse::<Ipv4Addr>().is_err()
 }
 
 /// The answer to a request that is no upgrade.
