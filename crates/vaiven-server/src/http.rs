@@ -4,30 +4,33 @@
 use crate::app::App;
 use crate::metrics::{self, RequestLabels};
 use crate::pages::{CONTENT_SECURITY_POLICY, Page};
-use crate::replay::Replay;
+use crate::replay::{Place, Replay};
 use crate::route::Route;
 use crate::server::{Peer, log_refusal};
 use crate::session::Plan;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::uri::Authority;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
 use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
 
 type Answer = Response<Full<Bytes>>;
 
-/// A year, as browsers ask for it.
+/// A year, as browsers ask for it. Only where a [public name](has_public_name) is served.
 const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Serves the requests of a connection, whose first head was read already, until the client or a drain ends it.
 pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
-    let stream = Replay::new(parts);
+    let stream = Replay::new(parts, app.settings.write_timeout);
+    let place = stream.place();
     let limits = app.config.head_limits;
     let mut server = hyper::server::conn::http1::Builder::new();
     server
@@ -38,7 +41,7 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
         .max_buf_size(limits.max_bytes.max(8 << 10));
     let handle = app.handle.clone();
     let service = service_fn(move |request| {
-        let answer = answer(&app, request, peer);
+        let answer = answer(&app, request, peer, &place);
         async { Ok::<_, Infallible>(answer) }
     });
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service).with_upgrades());
@@ -52,24 +55,35 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
     }
 }
 
-fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer) -> Answer {
+fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, place: &Place) -> Answer {
     let route = Route::of(request.uri().path());
     let pattern = route.as_ref().map_or("none", Route::pattern);
     let headers = request.headers();
     let wants_websocket =
         headers.contains_key(header::SEC_WEBSOCKET_KEY) || headers.contains_key(header::UPGRADE);
     let mut answer = match route {
-        Some(route) if route.is_websocket() => upgrade(app, &mut request, &route, peer)
+        Some(route) if route.is_websocket() => upgrade(app, &mut request, &route, peer, place)
             .unwrap_or_else(|refusal| refused(app, &refusal, peer, pattern)),
         None if wants_websocket => refused(app, &Refusal::not_found(), peer, pattern),
         route => plain(app, &request, route.as_ref(), peer),
     };
-    if peer.scheme == Scheme::Https {
+    if peer.scheme == Scheme::Https && has_public_name(request.headers()) {
         answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
     }
     let labels = RequestLabels { route: pattern, status: answer.status().as_u16() };
     app.metrics.requests.get_or_create(&labels).inc();
     answer
+}
+
+/// Whether the host that a request names is one to be reached by TLS alone from now on. A browser would hold every other
+/// server of the same machine, whatever its port, to what one says at localhost; and RFC 6797 section 8.1.1 gives an
+/// IP address no such policy.
+fn has_public_name(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_end_matches('.').to_ascii_lowercase();
+    let is_loopback = name == "localhost" || name.ends_with(".localhost");
+    !name.is_empty() && !is_loopback && !name.starts_with('[') && name.parse::<Ipv4Addr>().is_err()
 }
 
 /// The answer to a request that is no upgrade.
@@ -165,6 +179,7 @@ fn upgrade(
     request: &mut Request<Incoming>,
     route: &Route,
     peer: Peer,
+    place: &Place,
 ) -> Result<Answer, Refusal> {
     let mut plan = None;
     let decide = |upgrade: &Upgrade<'_>, _: &mut Acceptance<'_>| {
@@ -175,11 +190,13 @@ fn upgrade(
         Ok(())
     };
     let (answer, upgrading) = upgrade_with(request, &app.config, decide)?;
-    let (mut plan, handle) = (plan.expect("it was made before the answer"), app.handle.clone());
+    let (mut plan, place) = (plan.expect("it was made before the answer"), place.clone());
     tokio::spawn(async move {
         // A client that is gone by now is no news.
         let Ok(mut socket) = upgrading.await else { return };
-        handle.track(&socket);
+        if let Some(permit) = place.take() {
+            permit.pass_to(&socket);
+        }
         plan.run(&mut socket).await;
     });
     Ok(answer)

@@ -1,27 +1,64 @@
-//! A stream whose first bytes were read already: they come first again.
+//! A stream whose first bytes were read already: they come first again. What is written to it has to be taken in time,
+//! since hyper waits for ever.
 
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 use vaiven::Transport;
 use vaiven::server::{HandshakeParts, Permit};
 
 /// A connection behind the head of a request, and what was read behind that. The server counts it for as long as it
-/// lives.
+/// lives, or for as long as whoever took its place does.
 #[derive(Debug)]
 pub(crate) struct Replay {
     head: Bytes,
     read_ahead: BytesMut,
     transport: Transport,
-    _permit: Option<Permit>,
+    write_timeout: Duration,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+    place: Place,
+}
+
+/// The place of a connection with its server, which goes from hyper to the WebSocket that comes of a later request.
+#[derive(Clone, Debug)]
+pub(crate) struct Place(Arc<Mutex<Option<Permit>>>);
+
+impl Place {
+    /// Takes it, once.
+    pub(crate) fn take(&self) -> Option<Permit> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Replay {
-    pub(crate) fn new(parts: HandshakeParts) -> Self {
+    /// A client that takes nothing for `write_timeout` is given up.
+    pub(crate) fn new(parts: HandshakeParts, write_timeout: Duration) -> Self {
         let HandshakeParts { request, transport, read_ahead, permit, .. } = parts;
-        Self { head: request.as_bytes().clone(), read_ahead, transport, _permit: permit }
+        let head = request.as_bytes().clone();
+        let place = Place(Arc::new(Mutex::new(permit)));
+        Self { head, read_ahead, transport, write_timeout, stalled: None, place }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place.clone()
+    }
+
+    /// Passes on what writing came to, or that it has come to nothing for too long.
+    fn in_time<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let write_timeout = self.write_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(write_timeout)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -51,14 +88,17 @@ impl AsyncRead for Replay {
 
 impl AsyncWrite for Replay {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.transport).poll_write(cx, bytes);
+        self.in_time(written, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_flush(cx)
+        let written = Pin::new(&mut self.transport).poll_flush(cx);
+        self.in_time(written, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_shutdown(cx)
+        let written = Pin::new(&mut self.transport).poll_shutdown(cx);
+        self.in_time(written, cx)
     }
 }

@@ -193,15 +193,15 @@ impl Room {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the message if it fits into the next turn, and starts that when none runs.
+    /// Takes the message if it fits into the next batch, and starts a turn when none runs.
     fn offer(self: &Arc<Self>, message: &mut Option<Prepared>) {
         let mut state = self.lock();
         let Some(len) = message.as_ref().map(|message| message.frame().len()) else { return };
-        if state.waiting_bytes > 0 && state.waiting_bytes + len > self.batch_bytes {
-            return;
+        if state.waiting.is_empty() || state.waiting_bytes + len <= self.batch_bytes {
+            state.waiting.extend(message.take());
+            state.waiting_bytes += len;
         }
-        state.waiting.extend(message.take());
-        state.waiting_bytes += len;
+        // Whoever does not fit needs a turn as well: the one before may have been ended by a fault.
         if !std::mem::replace(&mut state.in_turn, true) {
             drop(state);
             tokio::spawn(Arc::clone(self).turn());
@@ -269,13 +269,15 @@ impl Room {
     }
 }
 
-/// Puts a room to rest whose turn was ended by a fault, so that the next message begins a new one.
+/// Puts a room to rest whose turn was ended by a fault, so that the next message begins a new one, as does one that
+/// waits already.
 struct Rest<'a>(&'a Room);
 
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.lock().in_turn = false;
+            self.0.taken.notify_waiters();
         }
     }
 }
@@ -283,4 +285,58 @@ impl Drop for Rest<'_> {
 /// What a member is told that reads more slowly than the room talks.
 fn slow_consumer() -> CloseFrame {
     CloseFrame::new(CloseCode::TRY_AGAIN, "slow consumer: the outbox is full; reconnect to go on")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use crate::app::App;
+    use std::time::Duration;
+    use vaiven::server::{ServerConfig, ServerHandle};
+
+    /// A member of a room, and the client that it stands for.
+    fn member() -> (Membership, vaiven::WebSocket) {
+        let app = App::new(Settings::default(), Arc::new(ServerConfig::default()), ServerHandle::detached());
+        let (client, server) = vaiven::pair();
+        (app.rooms.reserve("sala").unwrap().take(server.sender()), client)
+    }
+
+    async fn in_time<T>(future: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
+    }
+
+    #[tokio::test]
+    async fn a_room_goes_on_after_a_turn_that_panicked_while_it_was_full() {
+        let (membership, _client) = member();
+        let room = Arc::clone(&membership.seat.room);
+        // A turn runs, and what waits for the next one leaves no room.
+        room.lock().in_turn = true;
+        membership.publish(Message::binary(vec![0; room.batch_bytes])).await;
+        let publishing = tokio::spawn(async move {
+            membership.publish(Message::binary(vec![0; 1])).await;
+            membership
+        });
+        tokio::task::yield_now().await;
+        assert!(!publishing.is_finished());
+        let turn = Arc::clone(&room);
+        let panicked = tokio::spawn(async move {
+            let _rest = Rest(&turn);
+            panic!("a fault");
+        });
+        assert!(panicked.await.is_err());
+        let membership = in_time(publishing).await.unwrap();
+        // Nor does one wait that comes later.
+        in_time(membership.publish(Message::binary(vec![0; room.batch_bytes]))).await;
+    }
+
+    #[tokio::test]
+    async fn a_message_that_does_not_fit_begins_a_turn_where_none_runs() {
+        let (membership, _client) = member();
+        let room = &membership.seat.room;
+        room.lock().in_turn = true;
+        membership.publish(Message::binary(vec![0; room.batch_bytes])).await;
+        room.lock().in_turn = false;
+        in_time(membership.publish(Message::binary(vec![0; 1]))).await;
+    }
 }

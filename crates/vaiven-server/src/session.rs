@@ -7,7 +7,7 @@ use crate::room::{Full, Seat};
 use crate::route::Route;
 use futures_core::Stream;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -106,7 +106,7 @@ async fn talk(app: &App, seat: &mut Option<Seat>, socket: &mut WebSocket) -> Res
     let Some(seat) = seat.take() else { return echo(socket, &mut inbox).await };
     let membership = seat.take(socket.sender());
     while let Some(message) = inbox.next(socket).await? {
-        membership.publish(message).await;
+        inbox.hold(pin!(membership.publish(message))).await;
     }
     Ok(())
 }
@@ -114,7 +114,7 @@ async fn talk(app: &App, seat: &mut Option<Seat>, socket: &mut WebSocket) -> Res
 async fn echo(socket: &mut WebSocket, inbox: &mut Inbox<'_>) -> Result<(), End> {
     while let Some(message) = inbox.next(socket).await? {
         let len = message.len() as u64;
-        if socket.send(message).await.is_err() {
+        if inbox.hold(pin!(socket.send(message))).await.is_err() {
             // It is closing; what still arrives is not answered.
             continue;
         }
@@ -179,6 +179,21 @@ impl<'a> Inbox<'a> {
         Poll::Ready(Ok(Some(message)))
     }
 
+    /// Waits for what is done with a message. Where that takes time the client does not pay for it: what it sends
+    /// meanwhile, within its rate, is read in one go.
+    fn hold<T>(&mut self, mut handled: Pin<&mut impl Future<Output = T>>) -> impl Future<Output = T> {
+        let mut since = None;
+        poll_fn(move |cx| {
+            let polled = handled.as_mut().poll(cx);
+            if polled.is_pending() {
+                since.get_or_insert_with(Instant::now);
+            } else if let Some(since) = since {
+                self.bucket.credit(since, Instant::now());
+            }
+            polled
+        })
+    }
+
     /// Hands the counts on.
     fn count(&mut self) {
         let metrics = self.metrics;
@@ -196,5 +211,39 @@ impl<'a> Inbox<'a> {
 impl Drop for Inbox<'_> {
     fn drop(&mut self) {
         self.count();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use vaiven::server::{ServerConfig, ServerHandle};
+
+    #[tokio::test]
+    async fn what_arrives_while_the_server_cannot_answer_is_not_too_fast() {
+        let mut settings = Settings::default();
+        (settings.message_rate, settings.message_burst) = (200, 4);
+        let app = App::new(settings, Arc::new(ServerConfig::default()), ServerHandle::detached());
+        let (client, mut server) = vaiven::pair();
+        let serving = tokio::spawn(async move { echo(&mut server, &mut Inbox::new(&app)).await.is_ok() });
+        let (sender, mut receiver) = client.split();
+        // As much as the server takes without being read from, and half of that again.
+        let sending = tokio::spawn(async move {
+            for _ in 0..48 {
+                sender.send(Message::binary(vec![0; 32 << 10])).await.unwrap();
+                // Half the rate.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            sender.close(None);
+        });
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let mut echoed = 0;
+        while let Ok(Some(_)) = receiver.recv().await {
+            echoed += 1;
+        }
+        sending.await.unwrap();
+        assert_eq!(echoed, 48);
+        assert!(serving.await.unwrap());
     }
 }

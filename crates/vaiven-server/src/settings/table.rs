@@ -72,7 +72,7 @@ settings! {
         "A browser lets any page connect to any server, in its visitor's name; only the server can refuse. Programs that are no browsers send no Origin and are let in.";
     tls_cert: "FILE",
         "Certificate chain for TLS (wss, https), in PEM; needs tls_key",
-        "Without it the server speaks in the clear, for use on one machine or behind a proxy.";
+        "Without it the server speaks in the clear, for use on one machine or behind a proxy. With it browsers are told to use nothing but TLS for a year (HSTS), except at localhost and at IP addresses.";
     tls_key: "FILE",
         "Private key of the certificate, in PEM",
         "";

@@ -2,6 +2,7 @@
 
 use crate::support::{TestServer, next};
 use std::time::Duration;
+use vaiven::CloseCode;
 use vaiven_server::settings::MetricsFrom;
 
 #[track_caller]
@@ -106,9 +107,14 @@ async fn a_connection_serves_pages_and_then_becomes_a_websocket() {
     let mut late = wire.into_websocket();
     let mut early = server.connect("/c/late").await;
     server.metric_becomes("vaiven_members", 2.0).await;
+    // Each has one place, and the one that asks.
+    server.metric_becomes("vaiven_tcp_connections_open", 3.0).await;
     late.send("hi").await.unwrap();
     assert_eq!(next(&mut early).await, "hi".into());
     assert_eq!(next(&mut late).await, "hi".into());
+    // Nor is a place kept that nobody has.
+    drop((late, early));
+    server.metric_becomes("vaiven_tcp_connections_open", 1.0).await;
 }
 
 #[tokio::test]
@@ -199,4 +205,20 @@ async fn a_slow_request_is_timed_out_on_a_new_connection_and_on_a_used_one() {
     wire.send("GET / HTTP/1.1\r\n").await;
     let rest = wire.rest().await;
     assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408 "), "{rest}");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_page_gives_its_place_up() {
+    let server = TestServer::with(|settings| settings.write_timeout = Duration::from_millis(300)).await;
+    let mut deaf = Vec::new();
+    for _ in 0..3 {
+        let mut wire = server.wire().await;
+        // Many times what the system keeps between the two.
+        wire.send(&server.get("/chat.js", "").repeat(1000)).await;
+        deaf.push(wire);
+    }
+    // Only the one that asks is left.
+    server.metric_becomes("vaiven_tcp_connections_open", 1.0).await;
+    assert_eq!(server.stop(CloseCode::RESTART).await.dropped, 0);
+    drop(deaf);
 }

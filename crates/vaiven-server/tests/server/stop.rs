@@ -55,3 +55,16 @@ async fn a_connection_that_does_not_answer_is_dropped_in_the_end() {
     assert_eq!(drained.dropped, 1);
     drop(mute);
 }
+
+#[tokio::test]
+async fn a_late_websocket_that_does_not_answer_is_one_that_is_dropped() {
+    let server = TestServer::with(|settings| settings.drain_timeout = Duration::from_millis(300)).await;
+    let mut wire = server.wire().await;
+    wire.send(&server.get("/health", "")).await;
+    wire.answer().await;
+    wire.send(&server.upgrade("/c/late", "")).await;
+    wire.answer().await;
+    server.metric_becomes("vaiven_members", 1.0).await;
+    assert_eq!(server.stop(CloseCode::RESTART).await.dropped, 1);
+    drop(wire);
+}

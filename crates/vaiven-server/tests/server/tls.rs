@@ -81,9 +81,32 @@ async fn rooms_and_pages_work_over_tls() {
 
     let (_, head) = secure.ask(&secure.server.get("/", "")).await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    assert!(head.contains("strict-transport-security: max-age=31536000\r\n"), "{head}");
     // A page without TLS on the same host is another origin.
     let foreign = format!("Origin: http://{}\r\n", secure.server.address);
     let (_, head) = secure.ask(&secure.server.upgrade("/echo", &foreign)).await;
     assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+}
+
+#[tokio::test]
+async fn browsers_are_held_to_tls_at_public_names_only() {
+    let secure = Secure::start().await;
+    for (host, is_held) in [
+        ("chat.example", true),
+        ("chat.example:8443", true),
+        ("localhost.example", true),
+        ("notlocalhost", true),
+        ("localhost", false),
+        ("LOCALHOST:8443", false),
+        ("localhost.", false),
+        ("chat.localhost:8443", false),
+        ("127.0.0.1", false),
+        ("203.0.113.9:8443", false),
+        ("[::1]:8443", false),
+        ("[2001:db8::1]", false),
+    ] {
+        let (_, head) = secure.ask(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{host}: {head}");
+        let says = head.contains("strict-transport-security: max-age=31536000\r\n");
+        assert_eq!(says, is_held, "{host}: {head}");
+    }
 }

@@ -7,9 +7,9 @@
 use super::Refusal;
 use super::admission::{Admission, AdmissionLimits, Denial, IpKey};
 use super::{ServerConfig, ServerCounts};
-use crate::CloseFrame;
 use crate::link::Link;
 use crate::sender::Sender;
+use crate::{CloseFrame, WebSocket};
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -318,6 +318,16 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Counts the WebSocket that came of the connection elsewhere, as of a later request in hyper: in the connection's
+    /// own place, and not in a second one as [`track`](super::ServerHandle::track) would. Once a drain has begun it is
+    /// closed at once.
+    ///
+    /// # Panics
+    /// If the WebSocket is counted already.
+    pub fn pass_to(self, socket: &WebSocket) {
+        socket.set_permit(self);
+    }
+
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
