@@ -35,6 +35,8 @@ struct OpenFrame {
     /// The key, rotated to the next byte to come.
     masking_key: Option<[u8; 4]>,
     remaining: usize,
+    /// Payload of a control frame so far.
+    control: Vec<u8>,
 }
 
 /// A message whose last frame has not arrived in full.
@@ -67,9 +69,9 @@ pub struct Decoder {
     role: Role,
     limits: Limits,
     header: PartialHeader,
-    frame: Option<OpenFrame>,
+    /// Boxed, as most connections are between frames most of the time.
+    frame: Option<Box<OpenFrame>>,
     message: Option<Box<OpenMessage>>,
-    control: Vec<u8>,
     inflater: Option<Box<Inflater>>,
     /// The peer's Close frame came, or it broke a rule: what follows is discarded.
     ended: bool,
@@ -95,7 +97,6 @@ impl Decoder {
             header: PartialHeader::default(),
             frame: None,
             message: None,
-            control: Vec::new(),
             inflater: inflater.map(Box::new),
             ended: false,
             invalid_text: false,
@@ -139,7 +140,9 @@ impl Decoder {
     /// Bytes that the connection holds for an unfinished message and for decompression, by capacity.
     pub fn held_bytes(&self) -> usize {
         let message = self.message.as_ref().map_or(0, |m| m.buffer.capacity() + m.inflated.capacity());
-        message + self.control.capacity() + self.inflater.as_ref().map_or(0, |i| i.memory())
+        message
+            + self.frame.as_ref().map_or(0, |frame| frame.control.capacity())
+            + self.inflater.as_ref().map_or(0, |i| i.memory())
     }
 
     /// Bytes of the open frame's payload that have not arrived.
@@ -409,7 +412,6 @@ impl Decoder {
     /// Begins a frame whose payload continues behind the input.
     fn open_frame(&mut self, header: &FrameHeader, len: usize, input: &mut Input) {
         if header.opcode.is_control() {
-            self.control.clear();
             if self.message.is_none() {
                 self.progressed_at = self.now;
             }
@@ -424,12 +426,13 @@ impl Decoder {
                 message.is_adopted = true;
             }
         }
-        self.frame = Some(OpenFrame {
+        self.frame = Some(Box::new(OpenFrame {
             opcode: header.opcode,
             fin: header.fin,
             masking_key: header.masking_key,
             remaining: len,
-        });
+            control: Vec::new(),
+        }));
     }
 
     /// Takes payload of the open frame: first what was read straight into the message buffer, then the input.
@@ -439,8 +442,8 @@ impl Decoder {
         let before = frame.remaining;
         if frame.opcode.is_control() {
             let piece = frame.unmask_front(input);
-            self.control.extend_from_slice(piece);
             let len = piece.len();
+            frame.control.extend_from_slice(piece);
             input.skip(len);
         } else if let Some(message) = &mut self.message {
             message.settle(frame)?;
@@ -457,9 +460,9 @@ impl Decoder {
 
     /// Ends the open frame, whose payload is complete.
     fn finish_frame(&mut self) -> Result<Option<Incoming>, Violation> {
-        let Some(frame) = self.frame.take() else { return Ok(None) };
+        let Some(mut frame) = self.frame.take() else { return Ok(None) };
         if frame.opcode.is_control() {
-            let payload = Bytes::from(std::mem::take(&mut self.control));
+            let payload = Bytes::from(std::mem::take(&mut frame.control));
             return control_event(frame.opcode, payload).map(Some);
         }
         if frame.fin { self.finish_message().map(Some) } else { Ok(None) }
@@ -495,7 +498,6 @@ impl Decoder {
         self.header.len = 0;
         self.frame = None;
         self.message = None;
-        self.control = Vec::new();
         self.inflater = None;
     }
 }

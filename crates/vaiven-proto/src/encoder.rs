@@ -63,7 +63,7 @@ pub struct Encoder {
     closing: bool,
     deflate: Option<Box<SendDeflate>>,
     /// The answer to the last ping, while something else waits before it.
-    pong: Option<Bytes>,
+    pong: Option<Box<Bytes>>,
     max_frame_bytes: usize,
     fill_random: FillRandom,
 }
@@ -270,7 +270,7 @@ impl Encoder {
         match incoming {
             Incoming::Ping(_) if self.closing => {}
             Incoming::Ping(payload) if self.outbox.is_empty() => self.frame(OpCode::Pong, payload),
-            Incoming::Ping(payload) => self.pong = Some(payload.clone()),
+            Incoming::Ping(payload) => self.pong = Some(Box::new(payload.clone())),
             Incoming::Close(frame) => {
                 // The reason is for the log of the side that was told; the echo says only the code.
                 let echo = frame.as_ref().map(|frame| CloseFrame::new(frame.code, ""));

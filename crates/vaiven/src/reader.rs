@@ -59,7 +59,7 @@ pub(crate) struct Reader {
     unsettled_reads: u8,
     /// Reads behind the deadline, from a peer that never stops sending.
     late_reads: u8,
-    close_frame: Option<CloseFrame>,
+    close_frame: Option<Box<CloseFrame>>,
     timer: Option<Pin<Box<Sleep>>>,
     /// Whom the timer wakes: polled again by the same task, it need not be registered again.
     timer_waker: Option<Waker>,
@@ -189,7 +189,7 @@ impl Reader {
                 }
                 Incoming::Close(frame) => {
                     let unstated = || CloseFrame::new(CloseCode::NO_STATUS, "");
-                    self.close_frame = Some(frame.unwrap_or_else(unstated));
+                    self.close_frame = Some(Box::new(frame.unwrap_or_else(unstated)));
                     self.begin_ending(Phase::Ending, self.close_timeout);
                     return None;
                 }
@@ -453,7 +453,7 @@ impl Reader {
     }
 
     pub(crate) fn close_frame(&self) -> Option<&CloseFrame> {
-        self.close_frame.as_ref()
+        self.close_frame.as_deref()
     }
 
     pub(crate) fn round_trip(&self) -> Option<Duration> {
