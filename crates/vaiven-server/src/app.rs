@@ -4,7 +4,7 @@ use crate::Settings;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::room::{RoomLimits, Rooms};
-use crate::throttle::Throttle;
+use crate::throttle::RefusalLog;
 use std::sync::Arc;
 use std::time::Instant;
 use vaiven::server::{ServerConfig, ServerHandle};
@@ -25,8 +25,7 @@ pub(crate) struct App {
     pub(crate) rate: Rate,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) metrics: Arc<Metrics>,
-    /// Holds back lines about refused origins.
-    pub(crate) origin_log: Throttle,
+    pub(crate) refusal_log: RefusalLog,
 }
 
 impl App {
@@ -46,7 +45,7 @@ impl App {
             rate,
             rooms: Rooms::new(limits, Arc::clone(&metrics)),
             metrics,
-            origin_log: Throttle::new(Instant::now()),
+            refusal_log: RefusalLog::new(Instant::now()),
         })
     }
 }
