@@ -222,14 +222,15 @@ pub(crate) fn log_refusal(app: &App, refusal: &Refusal, peer: IpAddr, route: &st
         tracing::warn!(%peer, route, status, "{}{more}", refusal.message());
         return;
     }
-    match app.refusal_log.judge_cap(code, now) {
-        Some((Verdict::Log | Verdict::LogLast, setting)) => tracing::warn!(
+    if let Some((Verdict::Log | Verdict::LogLast, setting)) = app.refusal_log.judge_cap(code, now) {
+        tracing::warn!(
             %peer, route, status, code,
             "refused: {} If such clients are welcome, raise {setting}. Further refusals of this kind are counted, and \
              logged no more than once a minute.",
             refusal.message()
-        ),
-        _ => tracing::debug!(%peer, route, status, code, "refused: {}", refusal.message()),
+        );
+    } else {
+        tracing::debug!(%peer, route, status, code, "refused: {}", refusal.message());
     }
 }
 
