@@ -4,7 +4,7 @@ use crate::Settings;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::room::{RoomLimits, Rooms};
-use crate::throttle::Throttle;
+use crate::throttle::RefusalLog;
 use std::sync::Arc;
 use std::time::Instant;
 use vaiven::server::{ServerConfig, ServerHandle};
@@ -12,6 +12,9 @@ use vaiven::server::{ServerConfig, ServerHandle};
 /// The most bytes that a room gives to its members at once. A quarter of the outbox at most, so that a member that
 /// merely fell behind by a batch is not taken for a slow one.
 const MAX_BATCH_BYTES: usize = 256 << 10;
+/// The most messages that a room gives to its members at once: some for each member of a busy room, and with little
+/// memory besides their bytes.
+const MAX_BATCH_MESSAGES: usize = 1024;
 
 /// Settings and state of a server.
 #[derive(Debug)]
@@ -22,8 +25,7 @@ pub(crate) struct App {
     pub(crate) rate: Rate,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) metrics: Arc<Metrics>,
-    /// Holds back lines about refused origins.
-    pub(crate) origin_log: Throttle,
+    pub(crate) refusal_log: RefusalLog,
 }
 
 impl App {
@@ -33,6 +35,7 @@ impl App {
             max_rooms: settings.max_rooms,
             max_members: settings.max_room_members,
             batch_bytes: MAX_BATCH_BYTES.min(settings.outbox_bytes / 4),
+            batch_messages: MAX_BATCH_MESSAGES,
         };
         let rate = Rate { per_second: settings.message_rate, burst: settings.message_burst };
         Arc::new(Self {
@@ -42,7 +45,7 @@ impl App {
             rate,
             rooms: Rooms::new(limits, Arc::clone(&metrics)),
             metrics,
-            origin_log: Throttle::new(Instant::now()),
+            refusal_log: RefusalLog::new(Instant::now()),
         })
     }
 }

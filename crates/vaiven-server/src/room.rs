@@ -31,6 +31,8 @@ pub(crate) struct RoomLimits {
     pub(crate) max_members: usize,
     /// Bytes that one turn gives to each member; publishers of more wait for the next turn.
     pub(crate) batch_bytes: usize,
+    /// Messages that one turn gives to each member, however small: each takes memory besides its bytes.
+    pub(crate) batch_messages: usize,
 }
 
 /// Why nobody can enter.
@@ -61,6 +63,7 @@ struct Room {
     /// Told when a turn has taken what waited.
     taken: Notify,
     batch_bytes: usize,
+    batch_messages: usize,
     metrics: Arc<Metrics>,
 }
 
@@ -125,6 +128,7 @@ impl Rooms {
             state: Mutex::new(State { seats: 1, ..State::default() }),
             taken: Notify::new(),
             batch_bytes: self.limits.batch_bytes,
+            batch_messages: self.limits.batch_messages,
             metrics: Arc::clone(&self.metrics),
         });
         let name: Arc<str> = name.into();
@@ -197,7 +201,9 @@ impl Room {
     fn offer(self: &Arc<Self>, message: &mut Option<Prepared>) {
         let mut state = self.lock();
         let Some(len) = message.as_ref().map(|message| message.frame().len()) else { return };
-        if state.waiting.is_empty() || state.waiting_bytes + len <= self.batch_bytes {
+        let waiting = state.waiting.len();
+        let fits = waiting < self.batch_messages && state.waiting_bytes + len <= self.batch_bytes;
+        if waiting == 0 || fits {
             state.waiting.extend(message.take());
             state.waiting_bytes += len;
         }
@@ -338,5 +344,23 @@ mod tests {
         membership.publish(Message::binary(vec![0; room.batch_bytes])).await;
         room.lock().in_turn = false;
         in_time(membership.publish(Message::binary(vec![0; 1]))).await;
+    }
+
+    #[tokio::test]
+    async fn a_batch_takes_no_more_messages_than_its_limit() {
+        let (membership, _client) = member();
+        let room = &membership.seat.room;
+        // A turn runs elsewhere, so that nothing is taken.
+        room.lock().in_turn = true;
+        for number in 1..=room.batch_messages + 1 {
+            let mut message = Some(Prepared::new(Message::binary(Vec::new())));
+            room.offer(&mut message);
+            assert_eq!(message.is_none(), number <= room.batch_messages, "message {number}");
+        }
+        let batch = room.take_batch().unwrap().1;
+        assert_eq!(batch.messages().len(), 1024);
+        let mut message = Some(Prepared::new(Message::binary(Vec::new())));
+        room.offer(&mut message);
+        assert!(message.is_none(), "there is room again");
     }
 }

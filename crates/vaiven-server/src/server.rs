@@ -209,24 +209,97 @@ async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocke
     None
 }
 
-/// One line for whoever runs the server. A refused origin is what people search for.
+/// One line for whoever runs the server. A refused origin is what people search for, and a cap that is reached may be
+/// too low; what else is refused is the client's fault.
 pub(crate) fn log_refusal(app: &App, refusal: &Refusal, peer: IpAddr, route: &str) {
-    let (status, code) = (refusal.status(), refusal.code());
-    if code != "origin" {
-        tracing::debug!(%peer, route, status, code, "refused: {}", refusal.message());
+    let (status, code, now) = (refusal.status(), refusal.code(), Instant::now());
+    if code == "origin" {
+        let more = match app.refusal_log.judge_origin(now) {
+            Verdict::Log => "",
+            Verdict::LogLast => " Further refusals of this minute are counted and not logged.",
+            Verdict::Leave => return,
+        };
+        tracing::warn!(%peer, route, status, "{}{more}", refusal.message());
         return;
     }
-    let more = match app.origin_log.judge(Instant::now()) {
-        Verdict::Log => "",
-        Verdict::LogLast => " Further refusals of this minute are counted and not logged.",
-        Verdict::Leave => return,
-    };
-    tracing::warn!(%peer, route, status, "{}{more}", refusal.message());
+    if let Some((Verdict::Log | Verdict::LogLast, setting)) = app.refusal_log.judge_cap(code, now) {
+        tracing::warn!(
+            %peer, route, status, code,
+            "refused: {} If such clients are welcome, raise {setting}. Further refusals of this kind are counted, and \
+             logged no more than once a minute.",
+            refusal.message()
+        );
+    } else {
+        tracing::debug!(%peer, route, status, code, "refused: {}", refusal.message());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write;
+    use std::sync::Mutex;
+    use tracing::field::{Field, Visit};
+    use tracing::{Event, Level, Metadata, Subscriber, span};
+    use vaiven::server::ServerConfig;
+
+    /// Keeps what is logged at `warn` and above.
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() <= Level::WARN
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, event: &Event<'_>) {
+            let mut line = Line::default();
+            event.record(&mut line);
+            self.0.lock().expect("no test panics with it").push(line.0);
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[derive(Default)]
+    struct Line(String);
+
+    impl Visit for Line {
+        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+            write!(self.0, "{field}={value:?} ").expect("a String takes all that is written");
+        }
+    }
+
+    #[test]
+    fn a_cap_that_is_reached_is_told_once_a_minute_with_the_setting_to_raise() {
+        let app = App::new(Settings::default(), Arc::new(ServerConfig::default()), ServerHandle::detached());
+        let warnings = Warnings::default();
+        tracing::subscriber::with_default(warnings.clone(), || {
+            for (code, setting) in [
+                ("connection_cap", "max_connections"),
+                ("connections_per_ip", "max_connections_per_ip"),
+                ("handshake_rate_total", "handshake_rate"),
+                ("handshake_rate", "handshake_rate_per_ip"),
+                ("room_cap", "max_rooms"),
+                ("member_cap", "max_room_members"),
+            ] {
+                assert!(crate::settings::SETTINGS.iter().any(|known| known.key == setting), "{setting}");
+                for _ in 0..3 {
+                    log_refusal(&app, &Refusal::new(503, code, "No."), Ipv4Addr::LOCALHOST.into(), "/echo");
+                }
+                let lines = std::mem::take(&mut *warnings.0.lock().expect("no test panics with it"));
+                assert_eq!(lines.len(), 1, "{code}: {lines:?}");
+                let raise = lines[0].split_once(" raise ").expect("it says what to raise").1;
+                assert_eq!(raise.split([' ', ',', '.']).next(), Some(setting), "{lines:?}");
+            }
+            log_refusal(&app, &Refusal::not_found(), Ipv4Addr::LOCALHOST.into(), "none");
+        });
+        assert!(warnings.0.lock().expect("no test panics with it").is_empty());
+    }
 
     #[test]
     fn the_task_of_a_waiting_connection_stays_small() {
