@@ -40,7 +40,7 @@ fn section(work: Work, runs: usize, rows: &[Row]) -> String {
     let quoted = |arg: String| if arg.contains([' ', '*']) { format!("\"{arg}\"") } else { arg };
     let arguments: Vec<String> = std::env::args().skip(1).map(quoted).collect();
     let mut text = format!(
-        "`cargo run --release --manifest-path benches/Cargo.toml -- {}`, {runs} rounds.  \n{}.  \n{}.\n\n\
+        "`cargo run --release --manifest-path benches/Cargo.toml -- {}`, {runs} rounds.\\\n{}.\\\n{}.\n\n\
          {}: median, and in brackets the ratio to raw, as the median of the rounds' ratios. \
          **Bold** where another's crate did better than ours.\n\n",
         arguments.join(" "),
