@@ -13,7 +13,8 @@ use vaiven::{CloseFrame, Error, Event, Message, WebSocket};
 /// Longer than every timeout of a connection together.
 const HANG: Duration = Duration::from_mins(10);
 
-/// How long a side waits to send before it looks at what has arrived: shorter than the other's write timeout.
+/// How long a side waits to send before it looks at what has arrived, and the other way round: shorter than the
+/// other's write timeout. A client without keepalive would wait for ever on a link that stalls.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What came of one side.
@@ -130,7 +131,8 @@ async fn attempt(socket: &mut WebSocket, script: &mut Script, message: &Message)
 impl Talk {
     /// Receives with a future that is dropped; false when nothing will come any more.
     async fn receive(&mut self, socket: &mut WebSocket, polls: usize) -> bool {
-        match poll_at_most(polls, socket.recv_event()).await {
+        let received = timeout(PATIENCE, poll_at_most(polls, socket.recv_event())).await;
+        match received.ok().flatten() {
             None => return true,
             Some(Ok(Some(Event::Message(message)))) => self.received.push(message),
             Some(Ok(Some(_))) => {}
