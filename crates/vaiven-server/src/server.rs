@@ -209,12 +209,12 @@ async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocke
     None
 }
 
-/// One line for whoever runs the server. A refused origin is what people search for, and a cap that is reached may be
+/// One line for whoever runs the server. A refused origin or host is what people search for, and a cap that is reached may be
 /// too low; what else is refused is the client's fault.
 pub(crate) fn log_refusal(app: &App, refusal: &Refusal, peer: IpAddr, route: &str) {
     let (status, code, now) = (refusal.status(), refusal.code(), Instant::now());
-    if code == "origin" {
-        let more = match app.refusal_log.judge_origin(now) {
+    if matches!(code, "origin" | "host_not_allowed") {
+        let more = match app.refusal_log.judge_page(now) {
             Verdict::Log => "",
             Verdict::LogLast => " Further refusals of this minute are counted and not logged.",
             Verdict::Leave => return,

@@ -67,6 +67,9 @@ settings! {
     profile: "NAME",
         "Set of limits to start from",
         "`standard` holds against strangers. `autobahn` lifts the limits for the Autobahn|Testsuite and for benchmarks: messages of 64 MiB in 1,048,576 fragments, no rate to speak of, compression.";
+    allowed_hosts: "HOSTS",
+        "Names by which the server may be reached besides localhost, as app.example, or .app.example with all names below it; * allows every name",
+        "On a loopback address without TLS the names and addresses of this machine alone: else a foreign page could let its own name lead to this machine (DNS rebinding), and the browser would take the server for that page's own. Elsewhere every name: under TLS the browser has checked it, and by which names a network calls the server is not known; list them to be strict there too. A proxy on the same machine that passes on the Host of its clients needs its name here, or tells as one of trusted_proxies that they came by https.";
     origins: "ORIGINS",
         "Pages that may connect besides the server's own, as https://app.example; * allows every page",
         "A browser lets any page connect to any server, in its visitor's name; only the server can refuse. Programs that are no browsers send no Origin and are let in.";

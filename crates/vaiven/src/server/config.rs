@@ -4,8 +4,9 @@
 use super::TlsConfig;
 use super::TrustedProxies;
 use crate::{Config, DeflateConfig, Role};
+use std::net::IpAddr;
 use std::time::Duration;
-use vaiven_proto::handshake::{HeadLimits, OriginPolicy};
+use vaiven_proto::handshake::{HeadLimits, HostPolicy, OriginPolicy, Refusal, Scheme};
 
 /// Settings of a server.
 ///
@@ -28,6 +29,11 @@ pub struct ServerConfig {
     pub tls_timeout: Duration,
     /// Bytes, fields and line length of a request.
     pub head_limits: HeadLimits,
+    /// By which names the server may be reached. `None`, the default, is [`HostPolicy::loopback`] where a
+    /// [`Server`](super::Server) listens on a loopback address without TLS: else a foreign page could let its own name
+    /// lead to this machine (DNS rebinding), and would be of the same origin. Elsewhere it is every name: under TLS
+    /// the browser has checked the name, and what other names a server on a network has is not known.
+    pub allowed_hosts: Option<HostPolicy>,
     /// Which pages may connect. The same origin only, so that no foreign page talks in its visitors' names; a
     /// client that is no browser sends no Origin and is taken.
     pub origins: OriginPolicy,
@@ -72,6 +78,7 @@ impl Default for ServerConfig {
             handshake_timeout: Duration::from_secs(10),
             tls_timeout: Duration::from_secs(5),
             head_limits: HeadLimits::default(),
+            allowed_hosts: None,
             origins: OriginPolicy::same_origin().allow_absent(),
             subprotocols: Vec::new(),
             deflate: None,
@@ -94,6 +101,22 @@ impl Default for ServerConfig {
 const SPARE_FILES: usize = 512;
 
 impl ServerConfig {
+    /// Judges the `Host` of a request, as that of every opening handshake is judged: for requests of another protocol
+    /// on the same port. `listener` is the address that the server listens on, where it is known.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to answer with, where [`allowed_hosts`](Self::allowed_hosts) does not allow the name.
+    pub fn check_host(&self, host: &str, scheme: Scheme, listener: Option<IpAddr>) -> Result<(), Refusal> {
+        let judged = match &self.allowed_hosts {
+            Some(policy) => policy.check(host),
+            None if scheme != Scheme::Https && listener.is_some_and(|ip| ip.to_canonical().is_loopback()) => {
+                HostPolicy::loopback().check(host)
+            }
+            None => Ok(()),
+        };
+        judged.map_err(|refusal| Refusal::host_not_allowed(&refusal))
+    }
+
     /// `max_connections`, lowered to what the process may open.
     pub(super) fn affordable_connections(&self) -> usize {
         // A system that allows fewer than the spare ones leaves half of them for connections.

@@ -66,7 +66,8 @@ pub(super) async fn open(
         }
         Err(AcceptError::Io(_)) => return None,
     };
-    let peer = Peer { address: Some(address), client_ip: Some(address.ip().to_canonical()), scheme };
+    let client_ip = Some(address.ip().to_canonical());
+    let peer = Peer { address: Some(address), client_ip, scheme, listener: shared.listener };
     let mut handshake = Handshake::new(request, transport, read_ahead, deadline, Arc::clone(config), peer);
     let judged = judge(&mut handshake, &mut permit, address);
     if let Err(refusal) = judged {
@@ -88,7 +89,9 @@ fn judge(handshake: &mut Handshake, permit: &mut Permit, address: SocketAddr) ->
             Scheme::Https => Scheme::Https,
             _ => proxies.scheme(handshake.request()),
         };
-        handshake.set_peer(Peer { address: Some(address), client_ip: Some(client_ip), scheme });
+        let peer =
+            Peer { address: Some(address), client_ip: Some(client_ip), scheme, listener: shared.listener };
+        handshake.set_peer(peer);
         permit.admit_ip(client_ip)?;
     }
     if shared.is_draining() { Err(shared.refusal_for_drain()) } else { Ok(()) }

@@ -93,7 +93,7 @@ impl ServerHandle {
     /// A handle without a listener, for connections that another server accepts: give it each with
     /// [`track`](Self::track), and drain them when that server stops.
     pub fn detached() -> Self {
-        Self { shared: Shared::new(Arc::default()) }
+        Self { shared: Shared::new(Arc::default(), None) }
     }
 
     /// Counts a connection that another server accepted, wherever it is moved. Limits are that server's. Once a

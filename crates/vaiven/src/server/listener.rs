@@ -85,7 +85,8 @@ impl Server {
 
     /// Accepts from a socket that listens already.
     pub fn from_listener(listener: TcpListener, config: impl Into<Arc<ServerConfig>>) -> Self {
-        Self { listener, shared: Shared::new(config.into()), observer: Arc::new(|_| {}) }
+        let local = listener.local_addr().ok().map(|local| local.ip());
+        Self { listener, shared: Shared::new(config.into(), local), observer: Arc::new(|_| {}) }
     }
 
     /// Accepts from a socket that listens already, as one that a service manager hands over.

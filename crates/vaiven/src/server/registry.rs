@@ -25,6 +25,8 @@ const SHARDS: usize = 16;
 /// What the parts of one server share.
 pub(super) struct Shared {
     pub(super) config: Arc<ServerConfig>,
+    /// The address that the server listens on.
+    pub(super) listener: Option<IpAddr>,
     admission: Mutex<Admission>,
     shards: [Mutex<Shard>; SHARDS],
     next_shard: AtomicUsize,
@@ -102,10 +104,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(super) fn new(config: Arc<ServerConfig>) -> Arc<Self> {
+    pub(super) fn new(config: Arc<ServerConfig>, listener: Option<IpAddr>) -> Arc<Self> {
         let admission = Admission::new(AdmissionLimits::new(&config), Instant::now());
         Arc::new(Self {
             config,
+            listener,
             admission: Mutex::new(admission),
             shards: Default::default(),
             next_shard: AtomicUsize::new(0),

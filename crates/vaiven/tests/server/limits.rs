@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use vaiven::server::{
-    ForwardedField, Handshake, Refusal, Scheme, Server, ServerConfig, ServerEvent, TrustedProxies,
+    ForwardedField, Handshake, HostPolicy, Refusal, Scheme, Server, ServerConfig, ServerEvent, TrustedProxies,
 };
 
 #[track_caller]
@@ -343,4 +343,34 @@ async fn a_sender_that_outlives_the_receiver_does_not_hold_the_connection() {
     assert_eq!(client.recv().await, None);
     soon(|| server.handle.counts().connections == 0).await;
     assert!(!senders.lock().unwrap()[0].is_open());
+}
+
+#[tokio::test]
+async fn a_server_on_a_loopback_address_takes_no_foreign_name() {
+    let named = |host: &str| {
+        request_with(&format!("Origin: http://{host}")).replace("Host: localhost", &format!("Host: {host}"))
+    };
+    let server = start(|_| {}, echo).await;
+    let answer = ask(server.address, &named("evil.example:8080")).await;
+    check_refusal(&answer, "403", r#"allowed_hosts = ["evil.example"]"#);
+    assert_eq!(status(server.address, &named("app.localhost:8080")).await, "101");
+    let policy = HostPolicy::loopback().allow("app.test".parse().unwrap());
+    let server = start(|config| config.allowed_hosts = Some(policy), echo).await;
+    assert_eq!(status(server.address, &named("app.test")).await, "101");
+    assert_eq!(status(server.address, &named("evil.example")).await, "403");
+    // Other settings for a path take nothing away from what the listener is.
+    let server = start(
+        |_| {},
+        async |mut handshake: Handshake| {
+            handshake.set_config(ServerConfig::default());
+            echo(handshake).await;
+        },
+    )
+    .await;
+    assert_eq!(status(server.address, &named("evil.example")).await, "403");
+    // By which names a network calls the server is not known.
+    let server = Server::bind("0.0.0.0:0", ServerConfig::default()).await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    tokio::spawn(server.serve(echo));
+    assert_eq!(status(SocketAddr::from(([127, 0, 0, 1], port)), &named("evil.example")).await, "101");
 }
