@@ -158,7 +158,7 @@ fn observe(app: &App, event: &ServerEvent<'_>) {
             log_refusal(app, refusal, peer.ip(), "none");
         }
         ServerEvent::Dropped(peer, refusal) => {
-            tracing::debug!(%peer, code = refusal.code(), "dropped without an answer: too many are being refused");
+            log_refusal(app, refusal, peer.ip(), "none");
         }
         ServerEvent::TlsFailed(peer, error) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
         ServerEvent::AcceptFailed(error) => tracing::error!(%error, "no connection can be accepted for now"),

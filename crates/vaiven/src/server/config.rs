@@ -53,9 +53,10 @@ pub struct ServerConfig {
     pub max_connections_per_ip: u32,
     /// Handshakes per second of all clients together, with a burst of one second's worth. 1,000: what a core or
     /// two do with TLS, so that those who are connected do not starve while everyone comes back at once. More are
-    /// refused with 503.
+    /// refused with 503; under TLS, where that would take a handshake, they are closed without a word.
     pub max_handshakes_per_second: u32,
-    /// Handshakes per second of one IP address. 20, after a burst. More are refused with 429.
+    /// Handshakes per second of one IP address. 20, after a burst. More are refused with 429; under TLS they are closed
+    /// without a word. Behind a trusted proxy the client is known only by its request, which comes behind TLS.
     pub max_handshakes_per_second_per_ip: u32,
     /// Handshakes that one IP address may begin at once. 100: an office after a power cut.
     pub handshake_burst_per_ip: u32,
@@ -123,6 +124,14 @@ impl ServerConfig {
         let files =
             open_files_limit().map_or(usize::MAX, |files| files.saturating_sub(SPARE_FILES).max(files / 2));
         self.max_connections.min(files)
+    }
+
+    /// Whether clients speak TLS.
+    pub(super) fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     /// Whole seconds, random, for `Retry-After`.

@@ -79,7 +79,7 @@ pub struct ServerCounts {
     pub accepted: u64,
     /// Connections refused so far with an answer, before a handler saw them.
     pub refused: u64,
-    /// Connections closed so far without a word, since too many were being refused.
+    /// Connections closed so far without a word, since too many were being refused or, under TLS, begun.
     pub dropped: u64,
     /// TLS handshakes that failed or took too long.
     pub tls_failures: u64,

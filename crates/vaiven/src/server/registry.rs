@@ -45,6 +45,13 @@ pub(super) struct Shared {
     pub(super) tally: Tally,
 }
 
+/// A connection that is not let in.
+pub(super) struct TurnedAway {
+    pub(super) refusal: Refusal,
+    /// It is one too many handshakes, and to tell it so would be a handshake.
+    pub(super) exceeds_rate: bool,
+}
+
 /// Counters that only grow.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -124,14 +131,17 @@ impl Shared {
         })
     }
 
-    /// Lets a connection in, or says why not. `None` stands for a client that is not known yet, behind a proxy.
-    pub(super) fn admit(self: &Arc<Self>, ip: Option<IpAddr>) -> Result<Permit, Refusal> {
+    /// Lets a connection in, or turns it away. `None` stands for a client that is not known yet, behind a proxy.
+    pub(super) fn admit(self: &Arc<Self>, ip: Option<IpAddr>) -> Result<Permit, TurnedAway> {
         if self.is_draining() {
-            return Err(self.refusal_for_drain());
+            return Err(TurnedAway { refusal: self.refusal_for_drain(), exceeds_rate: false });
         }
         let ip = ip.map(IpKey::from);
         let admitted = lock(&self.admission).admit(ip, Instant::now());
-        admitted.map_err(|denial| self.refusal(denial))?;
+        admitted.map_err(|denial| TurnedAway {
+            refusal: self.refusal(denial),
+            exceeds_rate: matches!(denial, Denial::Rate | Denial::RatePerIp),
+        })?;
         Tally::add(&self.tally.accepted);
         Ok(Permit { shared: Arc::clone(self), place: self.take_place(), ip, is_websocket: false })
     }
