@@ -131,7 +131,7 @@ impl Connection {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let keepalive = self.keepalive.as_ref().map(Keepalive::poll_timeout);
+        let keepalive = self.keepalive.as_ref().and_then(Keepalive::poll_timeout);
         self.decoder.poll_timeout().into_iter().chain(keepalive).min()
     }
 

@@ -20,7 +20,11 @@ use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
+
+/// The longest time that hyper is told to wait for a request.
+const MAX_READ_TIMEOUT: Duration = Duration::from_hours(24);
 
 type Answer = Response<Full<Bytes>>;
 
@@ -35,7 +39,8 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
     let mut server = hyper::server::conn::http1::Builder::new();
     server
         .timer(TokioTimer::new())
-        .header_read_timeout(app.config.handshake_timeout)
+        // hyper counts on from now, which must stay within the clock.
+        .header_read_timeout(app.config.handshake_timeout.min(MAX_READ_TIMEOUT))
         .max_headers(limits.max_fields)
         // hyper takes no less than 8 KiB.
         .max_buf_size(limits.max_bytes.max(8 << 10));

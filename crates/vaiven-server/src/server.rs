@@ -142,7 +142,7 @@ impl Server {
         options.over = if handle.counts().websockets <= AT_ONCE {
             Duration::ZERO
         } else {
-            DRAIN_SPREAD.min(timeout * 2 / 3)
+            DRAIN_SPREAD.min(timeout / 3 * 2)
         };
         let report = handle.drain(options).await;
         serving.abort();

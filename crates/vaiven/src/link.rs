@@ -9,6 +9,7 @@ use crate::flusher;
 #[cfg(feature = "server")]
 use crate::server::Permit;
 use crate::transport::{Attempt, WriteHalf};
+use crate::{deadline, flusher};
 use crate::{CloseCode, CloseFrame, Config, Error};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -178,7 +179,7 @@ impl Link {
             let writer = self.lock();
             (writer.written, writer.write_timeout)
         };
-        let mut stalled_at = Instant::now() + timeout;
+        let mut stalled_at = deadline::after(timeout);
         let mut timer = pin!(sleep_until(stalled_at));
         poll_fn(|cx| {
             loop {
@@ -189,7 +190,7 @@ impl Link {
                     return Poll::Ready(());
                 }
                 if std::mem::replace(&mut written, writer.written) != writer.written {
-                    stalled_at = Instant::now() + timeout;
+                    stalled_at = deadline::after(timeout);
                 }
                 let deadline = writer.close_deadline.map_or(stalled_at, |closed| closed.min(stalled_at));
                 if !writer.drainer.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -224,7 +225,7 @@ impl Link {
             _ => {}
         }
         if ending == Ending::Close && writer.close_deadline.is_none() {
-            writer.close_deadline = Some(Instant::now() + writer.close_timeout);
+            writer.close_deadline = Some(deadline::after(writer.close_timeout));
             if let Some(drainer) = &writer.drainer {
                 drainer.wake_by_ref();
             }

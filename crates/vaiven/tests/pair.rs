@@ -4,7 +4,8 @@ use bytes::BytesMut;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vaiven::{
-    CloseCode, Config, Error, Message, Role, TimeoutKind, Transport, TrySendError, WebSocket, pair,
+    CloseCode, Config, Error, KeepaliveConfig, Message, Role, TimeoutKind, Transport, TrySendError,
+    Violation, WebSocket, pair,
 };
 
 #[tokio::test]
@@ -177,7 +178,7 @@ async fn text_that_looks_like_frames_is_refused_as_text() {
     let mut server =
         WebSocket::from_transport(Transport::other(server_end), Role::Server, BytesMut::new(), None, &config);
     wire.write_all(b"\x81\x8b\0\0\0\0\x82\x85\0\0\0\0hello").await.unwrap();
-    assert!(matches!(server.recv().await, Err(Error::Violation(vaiven::Violation::InvalidUtf8))));
+    assert!(matches!(server.recv().await, Err(Error::Violation(Violation::InvalidUtf8))));
 }
 
 #[tokio::test]
@@ -197,4 +198,38 @@ async fn after_a_clean_close_there_is_nothing_left_to_flush() {
     closed.unwrap();
     client.flush().await.unwrap();
     assert!(matches!(client.ping(b"").await, Err(Error::Closing)));
+}
+
+/// Two connections in memory with settings of their own.
+fn pair_with(client: &Config, server: &Config) -> (WebSocket, WebSocket) {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let connect = |stream, role, config| {
+        WebSocket::from_transport(Transport::other(stream), role, BytesMut::new(), None, config)
+    };
+    (connect(near, Role::Client, client), connect(far, Role::Server, server))
+}
+
+#[tokio::test]
+async fn times_too_long_for_the_clock_are_never_over() {
+    let never = |role| {
+        let mut config = Config::new(role);
+        (config.write_timeout, config.close_timeout) = (Duration::MAX, Duration::MAX);
+        (config.limits.partial_message_timeout, config.limits.flood_window) = (Duration::MAX, Duration::MAX);
+        config.keepalive = Some(KeepaliveConfig { interval: Duration::MAX, timeout: Duration::MAX });
+        config
+    };
+    let (mut client, mut server) = pair_with(&never(Role::Client), &never(Role::Server));
+    let echo = tokio::spawn(async move {
+        while let Some(message) = server.recv().await? {
+            server.send(message).await?;
+        }
+        Ok::<_, Error>(())
+    });
+    // More than the pipe takes: it arrives in parts, and the rest waits to be written.
+    let long = Message::binary(vec![7; 1 << 20]);
+    client.send(long.clone()).await.unwrap();
+    assert!(client.recv().await.unwrap() == Some(long));
+    client.sender().ping(b"").await.unwrap();
+    client.close(1000, "").await.unwrap();
+    echo.await.unwrap().unwrap();
 }

@@ -4,6 +4,7 @@ use super::handshake::{Peer, read_head, write_refusal};
 use super::listener::{Observer, ServerEvent};
 use super::registry::{Permit, Tally, TaskHold};
 use super::{AcceptError, Handshake, Refusal, ServerConfig};
+use crate::deadline;
 use crate::transport::Transport;
 use std::io;
 use std::net::SocketAddr;
@@ -40,12 +41,12 @@ pub(super) async fn open(
 ) -> Option<Handshake> {
     let shared = Arc::clone(permit.shared());
     let config = &shared.config;
-    let deadline = Instant::now() + config.handshake_timeout;
+    let deadline = deadline::after(config.handshake_timeout);
     let refused = |refusal: &Refusal| {
         Tally::add(&shared.tally.refused);
         observer(ServerEvent::Refused(address, refusal));
     };
-    let secured = timeout_at(deadline.min(Instant::now() + config.tls_timeout), secure(stream, config)).await;
+    let secured = timeout_at(deadline.min(deadline::after(config.tls_timeout)), secure(stream, config)).await;
     let (transport, scheme) = match secured.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(secured) => secured,
         Err(error) => {
@@ -110,8 +111,7 @@ async fn secure(stream: TcpStream, config: &ServerConfig) -> io::Result<(Transpo
 
 /// Tells a client that it is refused, whatever it asks.
 pub(super) async fn refuse_unread(stream: TcpStream, config: &Arc<ServerConfig>, refusal: Refusal) {
-    let begin = Instant::now();
-    let secured = timeout_at(begin + config.tls_timeout, secure(stream, config)).await;
+    let secured = timeout_at(deadline::after(config.tls_timeout), secure(stream, config)).await;
     let Ok(Ok((mut transport, _))) = secured else { return };
     // A client that is answered before it has asked may take the answer for a mistake.
     let deadline = Instant::now() + REFUSED_READ_TIMEOUT;

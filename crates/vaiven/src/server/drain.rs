@@ -1,6 +1,7 @@
 //! What runs a server from outside: counts, and the way to its end in which no connection is forgotten.
 
 use super::registry::Shared;
+use crate::deadline;
 use crate::sender::Sender;
 use crate::{CloseCode, CloseFrame, WebSocket};
 use std::sync::Arc;
@@ -138,7 +139,7 @@ impl ServerHandle {
     /// # Cancel safety
     /// Dropped, it stops closing connections; the server lets nobody in all the same. Another call goes on.
     pub async fn drain(&self, options: DrainOptions) -> DrainReport {
-        let deadline = Instant::now() + options.timeout;
+        let deadline = deadline::after(options.timeout);
         let frame = CloseFrame::new(options.code, &options.reason);
         self.shared.begin_drain(frame.clone());
         let mut report = DrainReport { connections: self.shared.places(), ..DrainReport::default() };

@@ -2,6 +2,7 @@
 
 use super::ServerConfig;
 use super::registry::Permit;
+use crate::deadline;
 use crate::transport::Transport;
 use crate::{Deflate, Role, WebSocket};
 use bytes::BytesMut;
@@ -160,7 +161,7 @@ impl Handshake {
     }
 
     async fn read_first(mut transport: Transport, config: Arc<ServerConfig>) -> Result<Self, AcceptError> {
-        let deadline = Instant::now() + config.handshake_timeout;
+        let deadline = deadline::after(config.handshake_timeout);
         let never = std::future::pending();
         let (request, read_ahead) = match read_head(&mut transport, config.head_limits, deadline, never).await
         {

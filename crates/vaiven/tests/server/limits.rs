@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use vaiven::server::{
-    ForwardedField, Handshake, HostPolicy, Refusal, Scheme, Server, ServerConfig, ServerEvent, TrustedProxies,
+    DrainOptions, ForwardedField, Handshake, HostPolicy, Refusal, Scheme, Server, ServerConfig, ServerEvent,
+    TrustedProxies,
 };
 
 #[track_caller]
@@ -343,6 +344,26 @@ async fn a_sender_that_outlives_the_receiver_does_not_hold_the_connection() {
     assert_eq!(client.recv().await, None);
     soon(|| server.handle.counts().connections == 0).await;
     assert!(!senders.lock().unwrap()[0].is_open());
+}
+
+#[tokio::test]
+async fn times_too_long_for_the_clock_are_never_over() {
+    let adapt = |config: &mut ServerConfig| {
+        (config.handshake_timeout, config.tls_timeout) = (Duration::MAX, Duration::MAX);
+        config.retry_after = Duration::MAX;
+        (config.connection.write_timeout, config.connection.close_timeout) = (Duration::MAX, Duration::MAX);
+    };
+    let server = start(adapt, echo).await;
+    let mut client = Raw::open(server.address).await;
+    client.echoes().await;
+    let mut options = DrainOptions::default().at_once();
+    options.timeout = Duration::MAX;
+    let drain = tokio::spawn(async move { server.handle.drain(options).await });
+    assert_eq!(client.close_code().await, 1012);
+    client.send(8, &1012_u16.to_be_bytes()).await;
+    assert_eq!(drain.await.unwrap().aborted, 0);
+    let full = start(|config| (config.max_connections, config.retry_after) = (0, Duration::MAX), echo).await;
+    assert!(ask(full.address, REQUEST).await.starts_with("HTTP/1.1 503 "));
 }
 
 #[tokio::test]
