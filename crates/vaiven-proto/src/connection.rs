@@ -68,6 +68,9 @@ impl Connection {
         let event = self.decoder.decode(input).inspect_err(|&violation| self.fail(violation))?;
         let Some(event) = event else { return Ok(None) };
         self.encoder.respond(&event);
+        if matches!(event, Incoming::Pong(_)) && self.encoder.take_pong_due() {
+            self.decoder.forgive_idle_frame();
+        }
         match (&event, &mut self.keepalive) {
             (Incoming::Close(frame), _) => {
                 let unstated = || CloseFrame::new(CloseCode::NO_STATUS, "");

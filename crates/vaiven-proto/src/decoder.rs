@@ -359,6 +359,11 @@ impl Decoder {
         Ok(len)
     }
 
+    /// The pong that was just decoded was asked for, so it does not count among the frames that bring nothing further.
+    pub fn forgive_idle_frame(&mut self) {
+        self.idle_frames = self.idle_frames.saturating_sub(1);
+    }
+
     fn count_idle_frame(&mut self) -> Result<(), Violation> {
         if self.now.saturating_duration_since(self.flood_since) > self.limits.flood_window {
             self.flood_since = self.now;

@@ -172,6 +172,7 @@ impl Reader {
             };
             let mut writer = self.link.lock();
             writer.encoder.respond(&incoming);
+            let was_due = matches!(incoming, Incoming::Pong(_)) && writer.encoder.take_pong_due();
             // A ping is answered before the next is looked at: where the socket takes it, each gets its pong; where
             // it does not, only the latest waits.
             if self.input.is_empty() || matches!(incoming, Incoming::Ping(_)) {
@@ -183,6 +184,9 @@ impl Reader {
             match incoming {
                 Incoming::Ping(payload) => return Some(Event::Ping(payload)),
                 Incoming::Pong(payload) => {
+                    if was_due {
+                        self.decoder.forgive_idle_frame();
+                    }
                     let now = Instant::now().into_std();
                     let round_trip = self.keepalive.as_mut().and_then(|k| k.pong(&payload, now));
                     return Some(Event::Pong(payload, round_trip));

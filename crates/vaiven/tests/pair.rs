@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vaiven::{
-    CloseCode, Config, Error, KeepaliveConfig, Message, Role, TimeoutKind, Transport, TrySendError,
+    CloseCode, Config, Error, Event, KeepaliveConfig, Message, Role, TimeoutKind, Transport, TrySendError,
     Violation, WebSocket, pair,
 };
 
@@ -207,6 +207,33 @@ fn pair_with(client: &Config, server: &Config) -> (WebSocket, WebSocket) {
         WebSocket::from_transport(Transport::other(stream), role, BytesMut::new(), None, config)
     };
     (connect(near, Role::Client, client), connect(far, Role::Server, server))
+}
+
+#[tokio::test(start_paused = true)]
+async fn pongs_that_were_asked_for_are_no_flood_and_others_are() {
+    let mut patient = Config::new(Role::Client);
+    patient.limits.max_idle_frames = 1_000;
+    let (mut client, server) = pair_with(&patient, &Config::new(Role::Server));
+    tokio::spawn(async move { while let Ok(Some(_)) = client.recv().await {} });
+    let (sender, mut receiver) = server.split();
+    tokio::spawn(async move {
+        for _ in 0..300 {
+            sender.ping(b"are you there?").await.unwrap();
+            // Each ping is answered: of those that come together only the latest need be.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    for _ in 0..300 {
+        let event = receiver.recv_event().await.unwrap();
+        assert!(matches!(event, Some(Event::Pong(..))), "{event:?}");
+    }
+    let (mut near, far) = tokio::io::duplex(64 << 10);
+    let config = Config::new(Role::Server);
+    let mut server =
+        WebSocket::from_transport(Transport::other(far), Role::Server, BytesMut::new(), None, &config);
+    near.write_all(&[0x8a, 0x80, 0, 0, 0, 0].repeat(101)).await.unwrap();
+    let error = server.recv().await.unwrap_err();
+    assert!(matches!(error, Error::Violation(Violation::FrameFlood)), "{error}");
 }
 
 #[tokio::test]
