@@ -5,12 +5,11 @@
 //! more, by a task that lives until everything is written or the peer has taken nothing for `write_timeout`.
 
 use crate::error::TimeoutKind;
-use crate::flusher;
 #[cfg(feature = "server")]
 use crate::server::Permit;
 use crate::transport::{Attempt, WriteHalf};
-use crate::{deadline, flusher};
 use crate::{CloseCode, CloseFrame, Config, Error};
+use crate::{deadline, flusher};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -19,12 +18,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use vaiven_proto::Encoder;
 
 /// What the halves of a connection share.
 pub(crate) struct Link {
     writer: Mutex<Writer>,
+    /// One sender waits for room; the others wait for their turn, in the order in which they came.
+    turn: Semaphore,
     runtime: Handle,
 }
 
@@ -122,13 +124,18 @@ impl Link {
             #[cfg(feature = "server")]
             permit: None,
         };
-        Arc::new(Self { writer: Mutex::new(writer), runtime: Handle::current() })
+        Arc::new(Self { writer: Mutex::new(writer), turn: Semaphore::new(1), runtime: Handle::current() })
     }
 
     /// The sending side. A panic under this lock leaves no half-made frame, so poison is no reason to stop.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose turn it is to wait for room, where messages are waiting.
+    pub(crate) fn turn(&self) -> &Semaphore {
+        &self.turn
     }
 
     pub(crate) fn runtime(&self) -> &Handle {

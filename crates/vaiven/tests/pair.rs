@@ -1,6 +1,7 @@
 //! Two connections with each other, in memory and on virtual time.
 
 use bytes::BytesMut;
+use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vaiven::{
@@ -234,6 +235,58 @@ async fn pongs_that_were_asked_for_are_no_flood_and_others_are() {
     near.write_all(&[0x8a, 0x80, 0, 0, 0, 0].repeat(101)).await.unwrap();
     let error = server.recv().await.unwrap_err();
     assert!(matches!(error, Error::Violation(Violation::FrameFlood)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_message_is_not_overtaken_without_end_by_short_ones() {
+    let mut config = Config::new(Role::Client);
+    config.outbox_bytes = 256 << 10;
+    let (client, mut server) = pair_with(&config, &Config::new(Role::Server));
+    let (sender, receiver) = client.split();
+    for _ in 0..8 {
+        let sender = sender.clone();
+        tokio::spawn(async move { while sender.send(vec![0; 64 << 10]).await.is_ok() {} });
+    }
+    for _ in 0..100 {
+        server.recv().await.unwrap();
+    }
+    let long = tokio::spawn(async move { sender.send(vec![1; 250 << 10]).await });
+    let overtaking = async {
+        let mut overtaking = 0;
+        while server.recv().await.unwrap().is_some_and(|message| message.len() == 64 << 10) {
+            overtaking += 1;
+            assert!(overtaking < 1_000, "the long message never has its turn");
+        }
+        overtaking
+    };
+    // What was queued before it, and those that waited before it.
+    let overtaking = overtaking.await;
+    assert!(overtaking <= 32, "{overtaking}");
+    long.await.unwrap().unwrap();
+    drop(receiver);
+}
+
+#[tokio::test]
+async fn a_sender_that_gives_up_its_turn_leaves_it_to_the_next() {
+    let mut config = Config::new(Role::Client);
+    config.outbox_bytes = 4 << 10;
+    let (client, mut server) = pair_with(&config, &Config::new(Role::Server));
+    let (sender, receiver) = client.split();
+    // More than the pipe holds, and the outbox is full behind it.
+    sender.send(vec![0; 256 << 10]).await.unwrap();
+    let mut gives_up = Box::pin(sender.send("never"));
+    let mut waits = Box::pin(sender.send("later"));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(gives_up.as_mut().poll(&mut cx).is_pending());
+    assert!(waits.as_mut().poll(&mut cx).is_pending());
+    drop(gives_up);
+    let reading = tokio::spawn(async move {
+        assert_eq!(server.recv().await.unwrap().unwrap().len(), 256 << 10);
+        server.recv().await.unwrap()
+    });
+    tokio::time::timeout(Duration::from_secs(10), waits).await.unwrap().unwrap();
+    assert_eq!(reading.await.unwrap(), Some("later".into()));
+    drop(receiver);
 }
 
 #[tokio::test]
