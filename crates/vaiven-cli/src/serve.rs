@@ -70,6 +70,9 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
         }
     };
     if matches.get_flag("check-config") {
+        for warning in settings.warnings() {
+            eprintln!("vaiven: {warning}");
+        }
         say("vaiven: the configuration is right");
         return ExitCode::SUCCESS;
     }

@@ -96,6 +96,9 @@ impl Server {
     /// Outside of a tokio runtime.
     pub async fn bind(settings: Settings) -> Result<Self, StartError> {
         let tls = settings.tls().map_err(StartError::Tls)?;
+        for warning in settings.warnings() {
+            tracing::warn!("{warning}");
+        }
         let config = Arc::new(settings.server_config(tls));
         let address = settings.listen;
         let refused = |error| StartError::Listen(address, error);

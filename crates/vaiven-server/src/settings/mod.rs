@@ -191,6 +191,11 @@ impl Settings {
         }
     }
 
+    /// What is right and may still be unwise, as sentences: they are logged when a server starts.
+    pub fn warnings(&self) -> Vec<String> {
+        load::warnings(self)
+    }
+
     /// The certificate to show, if there is one.
     ///
     /// # Errors

@@ -78,7 +78,7 @@ settings! {
         "Without it the server speaks in the clear, for use on one machine or behind a proxy. With it browsers are told to use nothing but TLS for a year (HSTS), except at localhost and at IP addresses.";
     tls_key: "FILE",
         "Private key of the certificate, in PEM",
-        "";
+        "One that every user of the machine may read is warned of in the log, as it is what Docker and Kubernetes mount; one that every user may replace is refused.";
     trusted_proxies: "NETWORKS",
         "Proxies whose word about the client's address counts, as 10.0.0.0/8",
         "None: anybody can send the field. Behind a proxy that is not listed all clients have the proxy's address, and share its limits.";
