@@ -20,9 +20,10 @@ const EXIT_CONFIG: u8 = 78;
 
 const AFTER_HELP: &str = "\
 Each option is also an environment variable (--max-rooms: VAIVEN_MAX_ROOMS) and a key of the configuration file \
-(max_rooms). An option counts before a variable, and that before the file.
+(max_rooms). An option counts before a variable, and that before the file. Lists are separated by commas. Why each \
+default is what it is stands in docs/configuration.md.
 
-Exit codes: 0 stopped by a signal, 1 stopped by force, 2 wrong usage, 71 the system refused, 78 wrong configuration.";
+Exit codes: 0 stopped by a signal, 1 wrong usage or stopped by force, 71 the system refused, 78 wrong configuration.";
 
 /// The subcommand.
 pub(crate) fn command() -> Command {
