@@ -138,7 +138,7 @@ settings! {
         "An office after a power cut.";
     write_timeout: "SECONDS",
         "How long a client may take nothing of what waits for it",
-        "Longer than a phone needs to change networks. Then the connection is dropped.";
+        "Longer than a phone needs to change networks. Then the connection is dropped. Under TLS progress is seen in steps of up to 64 KiB: whoever takes less than that in this time takes nothing.";
     handshake_timeout: "SECONDS",
         "How long the opening handshake, and each request for a page, may take",
         "A phone on a bad network needs a few seconds.";
