@@ -23,7 +23,7 @@ pub use config::Config;
 pub use error::{Error, SendError, TimeoutKind, TrySendError};
 pub use pair::pair;
 pub use receiver::{Event, Receiver};
-pub use sender::Sender;
+pub use sender::{Sender, Sending};
 pub use transport::{Stream, Transport};
 pub use vaiven_proto::deflate::{DeflateConfig, DeflateParams};
 pub use vaiven_proto::{

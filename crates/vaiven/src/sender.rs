@@ -4,8 +4,9 @@ use crate::error::{SendError, TrySendError};
 use crate::link::{Link, Room};
 use crate::{CloseFrame, Compress, Error, Message, Prepared, PreparedBatch};
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// When what was queued is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,61 +40,24 @@ impl Sender {
     /// # Cancel safety
     /// Dropped before it is ready, the message is not sent and not in part; once it is ready, the message is
     /// queued as a whole.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.send_with(message.into(), Compress::Auto, When::Soon).await
+    pub fn send(&self, message: impl Into<Message>) -> Sending<'_> {
+        self.send_with(message.into(), Compress::Auto, When::Soon)
     }
 
     /// As [`send`](Self::send), with a choice about compression.
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn send_compressed(
-        &self,
-        message: impl Into<Message>,
-        compress: Compress,
-    ) -> Result<(), SendError> {
-        self.send_with(message.into(), compress, When::Soon).await
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub fn send_compressed(&self, message: impl Into<Message>, compress: Compress) -> Sending<'_> {
+        self.send_with(message.into(), compress, When::Soon)
     }
 
     #[inline]
-    pub(crate) async fn send_with(
-        &self,
-        message: Message,
-        compress: Compress,
-        when: When,
-    ) -> Result<(), SendError> {
-        // A loop that only sends must let other tasks have their turn.
-        tokio::task::coop::consume_budget().await;
-        match self.queue(message, compress, when) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Closing(message)) => Err(SendError(message)),
-            Err(TrySendError::Full(message)) => self.send_when_room(message, compress, when).await,
-        }
-    }
-
-    /// Waits for room, as often as another sender takes it first.
-    async fn send_when_room(
-        &self,
-        mut message: Message,
-        compress: Compress,
-        when: When,
-    ) -> Result<(), SendError> {
-        loop {
-            poll_fn(|cx| {
-                let mut writer = self.link.lock();
-                if !writer.is_open() || matches!(writer.room(message.len()), Room::Yes) {
-                    return Poll::Ready(());
-                }
-                writer.wait(cx);
-                Poll::Pending
-            })
-            .await;
-            match self.queue(message, compress, when) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Closing(message)) => return Err(SendError(message)),
-                Err(TrySendError::Full(refused)) => message = refused,
-            }
-        }
+    pub(crate) fn send_with(&self, message: Message, compress: Compress, when: When) -> Sending<'_> {
+        Sending { sender: self, message: Some(message), compress, when }
     }
 
     /// Queues a message if the outbox has room.
@@ -101,16 +65,26 @@ impl Sender {
     /// # Errors
     /// [`TrySendError`] with the message: the outbox is full, or the connection closing.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
-        self.queue(message.into(), Compress::Auto, When::Soon)
+        self.queue(message.into(), Compress::Auto, When::Soon, None)
     }
 
+    /// Queues a message if the outbox has room; else the task of `waiting` is woken when there is some.
     #[inline]
-    fn queue(&self, message: Message, compress: Compress, when: When) -> Result<(), TrySendError> {
+    fn queue(
+        &self,
+        message: Message,
+        compress: Compress,
+        when: When,
+        waiting: Option<&Context<'_>>,
+    ) -> Result<(), TrySendError> {
         let mut writer = self.link.lock();
         if !writer.is_open() {
             return Err(TrySendError::Closing(message));
         }
         if let Room::No = writer.room(message.len()) {
+            if let Some(cx) = waiting {
+                writer.wait(cx);
+            }
             return Err(TrySendError::Full(message));
         }
         let queued = writer.encoder.message(message, compress);
@@ -246,6 +220,43 @@ impl Sender {
     /// Drops the connection at once, without a Close frame: the peer sees 1006.
     pub fn abort(&self) {
         self.link.abort();
+    }
+}
+
+/// The future of a message that is being sent: see [`Sender::send`] and [`WebSocket::send`](crate::WebSocket::send).
+///
+/// A type of its own and not an `async fn`: most futures that hold a connection hold one of these too, and it is a
+/// fifth of the size.
+#[must_use = "a message is sent when this is awaited"]
+pub struct Sending<'a> {
+    sender: &'a Sender,
+    /// Not queued yet.
+    message: Option<Message>,
+    compress: Compress,
+    when: When,
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<(), SendError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A loop that only sends must let other tasks have their turn.
+        let turn = ready!(tokio::task::coop::poll_proceed(cx));
+        let message = self.message.take().expect("a future is not polled again once it was ready");
+        let queued = self.sender.queue(message, self.compress, self.when, Some(cx));
+        if let Err(TrySendError::Full(message)) = queued {
+            self.message = Some(message);
+            return Poll::Pending;
+        }
+        turn.made_progress();
+        Poll::Ready(queued.map_err(|refused| SendError(refused.into_message())))
+    }
+}
+
+impl std::fmt::Debug for Sending<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sending").field("is_queued", &self.message.is_none()).finish_non_exhaustive()
     }
 }
 
