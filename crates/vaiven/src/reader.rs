@@ -8,6 +8,7 @@ use crate::link::Link;
 use crate::receiver::Event;
 use crate::transport::ReadHalf;
 use crate::{CloseCode, CloseFrame, Config, Message, Role, Violation, slab};
+use bytes::BytesMut;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -43,6 +44,16 @@ enum Phase {
     Closed,
 }
 
+/// What a read brought.
+enum Arrival {
+    /// The end of the stream.
+    End,
+    /// Something for the decoder.
+    Bytes,
+    /// A message, and nothing else.
+    Message(Message),
+}
+
 /// The state behind a `Receiver`.
 pub(crate) struct Reader {
     io: Option<ReadHalf>,
@@ -65,8 +76,8 @@ pub(crate) struct Reader {
     timer_waker: Option<Waker>,
     /// Counts what is received, for the task's budget.
     received: u8,
-    /// Bytes arrived that the decoder has not looked at.
-    has_news: bool,
+    /// Payload arrived in the open message's own buffer, and the decoder has not looked at it.
+    is_filled: bool,
     /// The last large message did not fit into a slab: the next read takes little, so that the rest can go straight
     /// into the message's own buffer.
     expects_large: bool,
@@ -99,7 +110,7 @@ impl Reader {
             timer: None,
             timer_waker: None,
             received: 0,
-            has_news: true,
+            is_filled: false,
             expects_large: false,
         }
     }
@@ -133,14 +144,15 @@ impl Reader {
         loop {
             match self.phase {
                 Phase::Open => {
-                    if self.has_news
+                    if (self.is_filled || self.has_input())
                         && let Some(event) = self.decode()
                     {
                         return Poll::Ready(Ok(Some(event)));
                     }
-                    self.has_news = false;
-                    if self.phase == Phase::Open {
-                        ready!(self.poll_arrival(cx))?;
+                    if self.phase == Phase::Open
+                        && let Some(message) = ready!(self.poll_arrival(cx))?
+                    {
+                        return Poll::Ready(Ok(Some(Event::Message(message))));
                     }
                 }
                 Phase::Ending => {
@@ -160,6 +172,7 @@ impl Reader {
     /// Decodes the next event from what has arrived.
     #[inline]
     fn decode(&mut self) -> Option<Event> {
+        self.is_filled = false;
         loop {
             let incoming = match self.decoder.decode(&mut self.input) {
                 Ok(Some(Incoming::Message(message))) => return Some(Event::Message(message)),
@@ -218,8 +231,8 @@ impl Reader {
     }
 
     /// Waits for bytes, for a time that has come, or for the end of the transport. Before it waits, what was queued
-    /// is written.
-    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    /// is written. A message that arrives alone is given out; everything else is to be decoded.
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         self.give_back_input();
         if self.unsettled_reads >= READS_PER_POLL
             && let Some(error) = self.settle(cx)
@@ -228,12 +241,11 @@ impl Reader {
             return Poll::Ready(Err(error));
         }
         match self.poll_read(cx) {
-            Poll::Ready(Ok(0)) => {
+            Poll::Ready(Ok(Arrival::End)) => {
                 self.end();
                 Poll::Ready(Err(Error::Disconnected))
             }
-            Poll::Ready(Ok(_)) => {
-                self.has_news = true;
+            Poll::Ready(Ok(arrival)) => {
                 self.unsettled_reads += 1;
                 if self.is_overdue() {
                     self.late_reads += 1;
@@ -242,7 +254,10 @@ impl Reader {
                         return Poll::Ready(Err(Error::Timeout(TimeoutKind::Close)));
                     }
                 }
-                Poll::Ready(Ok(()))
+                Poll::Ready(Ok(match arrival {
+                    Arrival::Message(message) => Some(message),
+                    Arrival::Bytes | Arrival::End => None,
+                }))
             }
             Poll::Ready(Err(error)) => {
                 self.end();
@@ -256,7 +271,7 @@ impl Reader {
                     self.end();
                     return Poll::Ready(Err(error));
                 }
-                self.poll_timeouts(cx)
+                self.poll_timeouts(cx).map_ok(|()| None)
             }
         }
     }
@@ -275,37 +290,27 @@ impl Reader {
     }
 
     /// Reads what has arrived: into the open message where much of it is missing, else into the thread's slab.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(io) = &mut self.io else { return Poll::Ready(Ok(0)) };
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arrival>> {
+        let Some(io) = &mut self.io else { return Poll::Ready(Ok(Arrival::End)) };
         let missing = self.decoder.missing_bytes();
-        let read = if let Some(mut buffer) = self.decoder.payload_buffer() {
+        let arrival = if let Some(mut buffer) = self.decoder.payload_buffer() {
             self.expects_large |= missing > slab::SLAB_BYTES / 2;
-            ready!(pin!(io.read_buf(&mut buffer)).poll(cx))?
+            let read = ready!(pin!(io.read_buf(&mut buffer)).poll(cx))?;
+            self.is_filled = true;
+            if read == 0 { Arrival::End } else { Arrival::Bytes }
         } else {
             let mut slab = slab::take();
-            let allocation = slab.capacity();
-            let max = if self.expects_large { COPY_MAX } else { allocation };
+            let max = if self.expects_large { COPY_MAX } else { slab.capacity() };
             let polled = {
                 let mut room = bytes::BufMut::limit(&mut slab, max);
                 pin!(io.read_buf(&mut room)).poll(cx)
             };
             match polled {
-                Poll::Ready(Ok(read)) if read > COPY_MAX || self.decoder.begins_large(&slab) => {
-                    self.expects_large = false;
-                    self.input = Input::new(slab, slab::SLAB_BYTES);
-                    read
-                }
-                Poll::Ready(Ok(read)) => {
-                    self.expects_large = false;
-                    self.input = Input::from(&slab[..]);
-                    slab.clear();
+                Poll::Ready(Ok(0) | Err(_)) | Poll::Pending => {
                     slab::give(slab);
-                    read
+                    return polled.map_ok(|_| Arrival::End);
                 }
-                polled => {
-                    slab::give(slab);
-                    return polled;
-                }
+                Poll::Ready(Ok(_)) => self.accept(slab),
             }
         };
         let now = Instant::now().into_std();
@@ -313,7 +318,24 @@ impl Reader {
         if let Some(keepalive) = &mut self.keepalive {
             keepalive.heard(now);
         }
-        Poll::Ready(Ok(read))
+        Poll::Ready(Ok(arrival))
+    }
+
+    /// Takes what was read out of the thread's slab, or keeps the slab where that is much.
+    #[inline]
+    fn accept(&mut self, mut slab: BytesMut) -> Arrival {
+        self.expects_large = false;
+        let message = self.decoder.decode_alone(&mut slab);
+        if message.is_none() {
+            if slab.len() > COPY_MAX || self.decoder.begins_large(&slab) {
+                self.input = Input::new(slab, slab::SLAB_BYTES);
+                return Arrival::Bytes;
+            }
+            self.input = Input::from(&slab[..]);
+        }
+        slab.clear();
+        slab::give(slab);
+        message.map_or(Arrival::Bytes, Arrival::Message)
     }
 
     /// Hands the room behind decoded input back to the thread.
