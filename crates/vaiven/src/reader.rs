@@ -350,6 +350,9 @@ impl Reader {
 
     /// Lets time act. Ready only with an error, or when something changed that is to be looked at.
     fn poll_timeouts(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.has_timer(cx) {
+            return Poll::Pending;
+        }
         let Some(deadline) = self.next_deadline() else { return Poll::Pending };
         ready!(self.poll_timer(cx, deadline));
         if self.is_overdue() {
@@ -398,6 +401,16 @@ impl Reader {
         let keepalive = self.keepalive.as_ref().map(Keepalive::poll_timeout);
         let protocol = earlier(keepalive, self.decoder.poll_timeout());
         earlier(protocol, self.close_deadline.map(Instant::into_std)).map(Instant::from_std)
+    }
+
+    /// Whether the timer wakes this task early enough, as far as a short look shows: while nothing is unfinished, the
+    /// deadline for which it is set only moves away.
+    #[inline]
+    fn has_timer(&self, cx: &Context<'_>) -> bool {
+        self.close_deadline.is_none()
+            && !self.decoder.is_mid_message()
+            && self.timer_waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
+            && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed())
     }
 
     /// Polls the one timer. It is set earlier when it must be; a deadline that moved on is looked at when the timer
