@@ -78,6 +78,8 @@ pub(crate) struct Reader {
     received: u8,
     /// Payload arrived in the open message's own buffer, and the decoder has not looked at it.
     is_filled: bool,
+    /// The last look at the socket found nothing.
+    has_waited: bool,
     /// The last large message did not fit into a slab: the next read takes little, so that the rest can go straight
     /// into the message's own buffer.
     expects_large: bool,
@@ -111,6 +113,7 @@ impl Reader {
             timer_waker: None,
             received: 0,
             is_filled: false,
+            has_waited: false,
             expects_large: false,
         }
     }
@@ -292,6 +295,12 @@ impl Reader {
     /// Reads what has arrived: into the open message where much of it is missing, else into the thread's slab.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arrival>> {
         let Some(io) = &mut self.io else { return Poll::Ready(Ok(Arrival::End)) };
+        // Who waited was woken, most likely by the socket; who just read asks first, which spares the slab.
+        if !std::mem::take(&mut self.has_waited) && io.poll_ready(cx)?.is_pending() {
+            self.has_waited = true;
+            return Poll::Pending;
+        }
+        self.link.prefetch();
         let missing = self.decoder.missing_bytes();
         let arrival = if let Some(mut buffer) = self.decoder.payload_buffer() {
             self.expects_large |= missing > slab::SLAB_BYTES / 2;
