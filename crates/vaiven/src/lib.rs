@@ -25,7 +25,7 @@ pub use pair::pair;
 pub use receiver::{Event, Receiver};
 pub use sender::{Sender, Sending};
 pub use transport::{Stream, Transport};
-pub use vaiven_proto::deflate::{DeflateConfig, DeflateParams};
+pub use vaiven_proto::deflate::{DeflateConfig, DeflateParams, WindowBits};
 pub use vaiven_proto::{
     CloseCode, CloseFrame, Compress, KeepaliveConfig, Limits, Message, Prepared, PreparedBatch, Role, Text,
     Violation,
