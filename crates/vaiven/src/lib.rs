@@ -14,6 +14,7 @@ mod sender;
 #[cfg(feature = "server")]
 pub mod server;
 mod slab;
+mod timer;
 mod transport;
 mod websocket;
 

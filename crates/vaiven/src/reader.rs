@@ -6,16 +6,17 @@
 use crate::error::{Error, TimeoutKind};
 use crate::link::Link;
 use crate::receiver::Event;
+use crate::timer::Timer;
 use crate::transport::ReadHalf;
 use crate::{CloseCode, CloseFrame, Config, Message, Role, Violation, slab};
 use bytes::BytesMut;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use vaiven_proto::{Decoder, Incoming, Input, Keepalive, KeepaliveAction};
 
 /// A read of at most this many bytes is copied out of the slab, unless it begins a large payload, so that the slab
@@ -71,9 +72,7 @@ pub(crate) struct Reader {
     /// Reads behind the deadline, from a peer that never stops sending.
     late_reads: u8,
     close_frame: Option<Box<CloseFrame>>,
-    timer: Option<Pin<Box<Sleep>>>,
-    /// Whom the timer wakes: polled again by the same task, it need not be registered again.
-    timer_waker: Option<Waker>,
+    timer: Timer,
     /// Counts what is received, for the task's budget.
     received: u8,
     /// Payload arrived in the open message's own buffer, and the decoder has not looked at it.
@@ -109,8 +108,7 @@ impl Reader {
             unsettled_reads: 0,
             late_reads: 0,
             close_frame: None,
-            timer: None,
-            timer_waker: None,
+            timer: Timer::default(),
             received: 0,
             is_filled: false,
             has_waited: false,
@@ -359,11 +357,13 @@ impl Reader {
 
     /// Lets time act. Ready only with an error, or when something changed that is to be looked at.
     fn poll_timeouts(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.has_timer(cx) {
+        // While nothing is unfinished the deadline only moves away, so a timer that is set is early enough.
+        let is_calm = self.close_deadline.is_none() && !self.decoder.is_mid_message();
+        if is_calm && self.timer.wakes(cx) {
             return Poll::Pending;
         }
         let Some(deadline) = self.next_deadline() else { return Poll::Pending };
-        ready!(self.poll_timer(cx, deadline));
+        ready!(self.timer.poll_until(cx, deadline));
         if self.is_overdue() {
             self.end();
             return Poll::Ready(Err(Error::Timeout(TimeoutKind::Close)));
@@ -412,38 +412,6 @@ impl Reader {
         earlier(protocol, self.close_deadline.map(Instant::into_std)).map(Instant::from_std)
     }
 
-    /// Whether the timer wakes this task early enough, as far as a short look shows: while nothing is unfinished, the
-    /// deadline for which it is set only moves away.
-    #[inline]
-    fn has_timer(&self, cx: &Context<'_>) -> bool {
-        self.close_deadline.is_none()
-            && !self.decoder.is_mid_message()
-            && self.timer_waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
-            && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed())
-    }
-
-    /// Polls the one timer. It is set earlier when it must be; a deadline that moved on is looked at when the timer
-    /// fires, so that traffic does not set it again and again.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
-            self.timer_waker = None;
-        }
-        let registered = self.timer_waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if registered && !timer.is_elapsed() {
-            return Poll::Pending;
-        }
-        self.timer_waker = Some(cx.waker().clone());
-        loop {
-            ready!(timer.as_mut().poll(cx));
-            if Instant::now() >= deadline {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(deadline);
-        }
-    }
-
     /// Writes what is left, then waits until the peer has ended its direction too; what it sends is discarded.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_overdue() {
@@ -472,7 +440,7 @@ impl Reader {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending => {
                     let Some(deadline) = self.close_deadline else { return Poll::Pending };
-                    return self.poll_timer(cx, deadline);
+                    return self.timer.poll_until(cx, deadline);
                 }
             }
         }
@@ -491,8 +459,7 @@ impl Reader {
         self.phase = Phase::Closed;
         self.give_back_input();
         self.io = None;
-        self.timer = None;
-        self.timer_waker = None;
+        self.timer = Timer::default();
         self.link.ended(clean);
     }
 
