@@ -7,7 +7,8 @@
 //!
 //! In the order that data flows: [`options`] chooses [`cell`]s and [`peer`]s; a cell's [`payload`]
 //! becomes frames in [`wire`]; [`echo`], [`fanout`], [`accept`] and [`idle`] drive a server through
-//! [`client`] and [`poller`] while [`meter`] reads [`cpu`]; [`table`] and [`document`] show the result.
+//! [`client`] and [`poller`] while [`meter`] reads [`cpu`]; [`table`] and [`document`] show the result, and
+//! [`requirement`] judges it.
 
 mod accept;
 mod cell;
@@ -22,6 +23,7 @@ mod options;
 mod payload;
 mod peer;
 mod poller;
+mod requirement;
 mod table;
 mod wire;
 
@@ -73,13 +75,23 @@ fn run() -> Result<()> {
     }
     allow_many_files()?;
     cpu::pin(cpu::LOAD_CORE)?;
+    let mut verdicts = Vec::new();
     for work in options.works() {
         let rows = measure_work(*work, &options, &peers);
+        verdicts.extend(requirement::judge(&rows));
         if options.writes() && !rows.is_empty() {
             document::write(*work, options.runs(), &rows)?;
         }
     }
-    Ok(())
+    for verdict in &verdicts {
+        println!("{}", verdict.line);
+    }
+    let missed = verdicts.iter().filter(|verdict| !verdict.is_met).count();
+    match (options.checks(), verdicts.len(), missed) {
+        (true, 0, _) => Err("nothing that is required was measured".into()),
+        (true, all, 1..) => Err(format!("{missed} of {all} requirements are missed").into()),
+        _ => Ok(()),
+    }
 }
 
 /// Raises the soft limit of open files to the hard one, for us and for the servers.
@@ -104,7 +116,8 @@ fn measure_work(work: Work, options: &Options, peers: &[&'static Peer]) -> Vec<R
 
 /// All peers in turn, and that several times.
 fn measure_cell(cell: Cell, options: &Options, peers: &[&'static Peer]) -> Row {
-    let able = peers.iter().filter(|peer| peer.does(cell.work));
+    let wanted = |peer: &Peer| !options.checks() || requirement::needs(&cell, peer);
+    let able = peers.iter().filter(|peer| peer.does(cell.work) && wanted(peer));
     let mut row = Row { cell, columns: able.map(|peer| Column { peer, rounds: Vec::new() }).collect() };
     for _ in 0..options.runs() {
         for column in &mut row.columns {

@@ -6,11 +6,15 @@ use crate::Result;
 use crate::cell::{Cell, Work};
 use crate::meter::Span;
 use crate::peer::{PEERS, Peer};
+use crate::requirement;
 
 pub(crate) const HELP: &str = "\
 Measures Vaivén against its peers and against the raw limit of TCP, in one run.
 
-Usage: cargo run --release --manifest-path benches/Cargo.toml -- [WORK] [OPTIONS]
+Usage: cargo run --release --manifest-path benches/Cargo.toml -- [check] [WORK] [OPTIONS]
+
+check       measure only what Vaivén requires of itself, say pass or MISS for each
+            requirement, and fail where one is missed
 
 Work:
   echo      messages in flight on connections
@@ -23,11 +27,20 @@ Work:
 Options:
   --peers LIST     only these, as in \"vaiven,sockudo*\", where * is any rest; raw is always with them
   --cells FILTER   only cells whose name contains this, as in \"N 200, P 16\"
-  --runs N         rounds for each cell [default: 5]
+  --runs N         rounds for each cell [default: 5, for a check 9 short ones]
   --quick          a short look: few cells, short spans, two rounds
   --write          write docs/performance.md even though the run was restricted by the above
   --help           this text
 ";
+
+/// How much of the matrix to run, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Complete,
+    Quick,
+    /// What is required, in many short rounds: noise comes and goes within seconds.
+    Check,
+}
 
 /// What to run.
 #[derive(Debug)]
@@ -36,7 +49,7 @@ pub(crate) struct Options {
     peers: Option<Vec<String>>,
     cells: Option<String>,
     runs: Option<usize>,
-    quick: bool,
+    scope: Scope,
     write: bool,
     pub(crate) help: bool,
 }
@@ -48,7 +61,7 @@ impl Options {
             peers: None,
             cells: None,
             runs: None,
-            quick: false,
+            scope: Scope::Complete,
             write: false,
             help: false,
         };
@@ -58,9 +71,10 @@ impl Options {
                 "--peers" => options.peers = Some(value()?.split(',').map(str::to_owned).collect()),
                 "--cells" => options.cells = Some(value()?),
                 "--runs" => options.runs = Some(value()?.parse()?),
-                "--quick" => options.quick = true,
+                "--quick" => options.scope = Scope::Quick,
                 "--write" => options.write = true,
                 "--help" | "-h" => options.help = true,
+                "check" => options.scope = Scope::Check,
                 "all" => options.works.extend(Work::ALL),
                 name => match Work::ALL.into_iter().find(|work| work.name() == name) {
                     Some(work) => options.works.push(work),
@@ -102,22 +116,36 @@ impl Options {
 
     /// The chosen cells of a kind of work.
     pub(crate) fn cells(&self, work: Work) -> Vec<Cell> {
-        let chosen = |cell: &Cell| self.cells.as_ref().is_none_or(|filter| cell.name().contains(filter));
-        work.cells().into_iter().filter(|cell| chosen(cell) && (!self.quick || cell.is_quick())).collect()
+        let named = |cell: &Cell| self.cells.as_ref().is_none_or(|filter| cell.name().contains(filter));
+        let in_scope = |cell: &Cell| match self.scope {
+            Scope::Complete => true,
+            Scope::Quick => cell.is_quick(),
+            Scope::Check => PEERS.iter().any(|peer| requirement::needs(cell, peer)),
+        };
+        work.cells().into_iter().filter(|cell| named(cell) && in_scope(cell)).collect()
     }
 
     pub(crate) fn runs(&self) -> usize {
-        self.runs.unwrap_or(if self.quick { 2 } else { 5 })
+        self.runs.unwrap_or(match self.scope {
+            Scope::Complete => 5,
+            Scope::Quick => 2,
+            Scope::Check => 9,
+        })
     }
 
     pub(crate) fn span(&self) -> Span {
-        let [warm_up, measured] = if self.quick { [100, 300] } else { [300, 1000] };
+        let [warm_up, measured] = if self.scope == Scope::Complete { [300, 1000] } else { [100, 300] };
         Span { warm_up: Duration::from_millis(warm_up), measured: Duration::from_millis(measured) }
+    }
+
+    /// Whether only what is required is measured, and all of it must be met.
+    pub(crate) fn checks(&self) -> bool {
+        self.scope == Scope::Check
     }
 
     /// Whether the document is to have the result: always after a complete run.
     pub(crate) fn writes(&self) -> bool {
-        let restricted = self.peers.is_some() || self.cells.is_some() || self.runs.is_some() || self.quick;
-        self.write || !restricted
+        let restricted = self.peers.is_some() || self.cells.is_some() || self.runs.is_some();
+        self.write || (self.scope == Scope::Complete && !restricted)
     }
 }

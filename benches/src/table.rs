@@ -24,6 +24,12 @@ impl Column {
     pub(crate) fn cost(&self) -> Option<Spread> {
         Spread::of(self.rounds.iter().flatten().copied())
     }
+
+    /// The peer's cost over that of another in the same round.
+    pub(crate) fn ratio(&self, other: &Self) -> Option<Spread> {
+        let rounds = self.rounds.iter().zip(&other.rounds);
+        Spread::of(rounds.filter_map(|(cost, other)| Some((*cost)? / (*other)?)))
+    }
 }
 
 /// The middle and the ends of some values.
@@ -49,8 +55,7 @@ impl Spread {
 impl Row {
     /// The peer's cost over that of the raw limit in the same round.
     pub(crate) fn ratio(&self, column: &Column) -> Option<Spread> {
-        let raw = &self.columns.first()?.rounds;
-        Spread::of(column.rounds.iter().zip(raw).filter_map(|(cost, raw)| Some((*cost)? / (*raw)?)))
+        column.ratio(self.columns.first()?)
     }
 
     /// Whether it is one of ours, and another's crate did better.

@@ -95,6 +95,11 @@ impl Stream {
                     slab = BytesMut::with_capacity(SLAB_BYTES.max(piece.len()));
                 }
                 slab.put_slice(piece);
+                if let Some(message) = decoder.decode_alone(&mut slab) {
+                    outcome.events.push(Incoming::Message(message));
+                    slab.clear();
+                    continue;
+                }
                 Input::new(std::mem::take(&mut slab), SLAB_BYTES.max(piece.len()))
             } else {
                 Input::from(piece)

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bench_peers::{MAX_MESSAGE_BYTES, Options, serve};
 use vaiven::server::{Handshake, ServerConfig};
-use vaiven::{DeflateConfig, Prepared, Sender, WebSocket};
+use vaiven::{DeflateConfig, Prepared, Sender, WebSocket, WindowBits};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -22,6 +22,8 @@ fn main() {
         let mut deflate = DeflateConfig::server();
         // The client's offer decides about context takeover, as with the peers.
         deflate.server_no_context_takeover = false;
+        // As they have it: a small window is for many connections, not for speed.
+        deflate.server_max_window_bits = WindowBits::MAX;
         config.deflate = Some(deflate);
     }
     let config = Arc::new(config);

@@ -39,6 +39,14 @@ struct OpenFrame {
     control: Vec<u8>,
 }
 
+/// A frame that is a whole message, and has arrived in full.
+struct CommonFrame {
+    is_text: bool,
+    masking_key: Option<[u8; 4]>,
+    header_len: usize,
+    len: usize,
+}
+
 /// A message whose last frame has not arrived in full.
 #[derive(Debug, Default)]
 struct OpenMessage {
@@ -154,7 +162,7 @@ impl Decoder {
     /// Whether `received`, the next bytes to be decoded, begin with the frame of a payload that is worth keeping where
     /// it is instead of copying it out of a shared buffer.
     pub fn begins_large(&self, received: &[u8]) -> bool {
-        if self.is_mid_message() {
+        if !is_well_begun(received.len(), DIRECT_MIN) || self.is_mid_message() {
             return false;
         }
         let header = FrameHeader::parse(received, self.role, self.inflater.is_some());
@@ -204,11 +212,34 @@ impl Decoder {
     /// everything else is left to [`decode`](Self::decode), bad input too.
     #[inline]
     pub fn decode_common(&mut self, input: &mut Input) -> Option<Message> {
+        let frame = self.common_frame(input.as_slice())?;
+        input.skip(frame.header_len);
+        self.unmask_common(&frame, input.front_mut(frame.len))?;
+        Some(message(frame.is_text, input.take(frame.len)))
+    }
+
+    /// The common case of a conversation: `received` is one message that [`decode_common`](Self::decode_common) would
+    /// give, and nothing else. It is copied out, so that the buffer serves again at once. `None` for everything else,
+    /// and where the message is long enough to be worth keeping where it is: then `received` becomes an [`Input`].
+    #[inline]
+    pub fn decode_alone(&mut self, received: &mut [u8]) -> Option<Message> {
+        let frame = self.common_frame(received)?;
+        if frame.header_len + frame.len != received.len() || frame.len >= DIRECT_MIN {
+            return None;
+        }
+        let payload = received.split_at_mut(frame.header_len).1;
+        self.unmask_common(&frame, payload)?;
+        Some(message(frame.is_text, Bytes::copy_from_slice(payload)))
+    }
+
+    /// The frame at the front of `received`, if it is a whole message and nothing is open before it.
+    #[inline]
+    fn common_frame(&self, received: &[u8]) -> Option<CommonFrame> {
         let mid_message = self.header.len != 0 || self.frame.is_some() || self.message.is_some();
         if mid_message || self.ended || self.invalid_text {
             return None;
         }
-        let (&[first, second], rest) = input.as_slice().split_first_chunk()?;
+        let (&[first, second], rest) = received.split_first_chunk()?;
         let is_text = match first {
             0x81 => true,
             0x82 => false,
@@ -226,29 +257,28 @@ impl Decoder {
             }
             _ => return None,
         };
-        if len > self.limits.max_message_bytes {
+        let is_masked = second & 0x80 != 0;
+        if len > self.limits.max_message_bytes || is_masked != (self.role == Role::Server) {
             return None;
         }
-        if self.role == Role::Server {
+        let (masking_key, payload, header_len) = if is_masked {
             let (key, payload) = rest.split_first_chunk()?;
-            if second & 0x80 == 0 || payload.len() < len {
-                return None;
-            }
-            let key = *key;
-            input.skip(header_len + 4);
-            apply_mask(input.front_mut(len), key);
+            (Some(*key), payload, header_len + 4)
         } else {
-            if second & 0x80 != 0 || rest.len() < len {
-                return None;
-            }
-            input.skip(header_len);
+            (None, rest, header_len)
+        };
+        (payload.len() >= len).then_some(CommonFrame { is_text, masking_key, header_len, len })
+    }
+
+    /// Unmasks the payload of a whole message and judges its text.
+    #[inline]
+    fn unmask_common(&mut self, frame: &CommonFrame, payload: &mut [u8]) -> Option<()> {
+        if let Some(key) = frame.masking_key {
+            apply_mask(payload, key);
         }
-        if is_text && !is_utf8(input.as_slice().split_at(len).0) {
-            // The frame's own bytes are gone; what is left to say is that it was wrong.
-            self.invalid_text = true;
-            return None;
-        }
-        Some(message(is_text, input.take(len)))
+        // The frame's own bytes are gone; what is left to say is that it was wrong.
+        self.invalid_text = frame.is_text && !is_utf8(payload);
+        (!self.invalid_text).then_some(())
     }
 
     fn decode_any(&mut self, input: &mut Input) -> Result<Option<Incoming>, Violation> {

@@ -110,7 +110,9 @@ impl Buf for Outbox {
         if self.len == 0 {
             self.tail_sent = 0;
             pool::give(std::mem::take(&mut self.tail));
-            self.queue = VecDeque::new();
+            if self.queue.capacity() > 0 {
+                self.queue = VecDeque::new();
+            }
         }
     }
 }
@@ -121,7 +123,7 @@ mod pool {
 
     const MAX_BUFFERS: usize = 16;
     const MAX_BYTES: usize = 64 << 10;
-    const MIN_BYTES: usize = 1 << 10;
+    const MIN_BYTES: usize = 256;
 
     thread_local! {
         static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
@@ -130,7 +132,7 @@ mod pool {
     /// An empty buffer, used before or new with room for `len` bytes.
     pub(super) fn take(len: usize) -> Vec<u8> {
         let pooled = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
-        pooled.unwrap_or_else(|| Vec::with_capacity(len.max(MIN_BYTES.min(len.saturating_mul(4)))))
+        pooled.unwrap_or_else(|| Vec::with_capacity(len.max(MIN_BYTES)))
     }
 
     /// Keeps a buffer for the next one to ask.

@@ -70,7 +70,8 @@ fn feed(mut decoder: Decoder, wire: &[u8], mut next: impl FnMut() -> usize) -> O
     outcome
 }
 
-/// Reads as a socket loop does: from a roomy shared buffer, or straight into the message.
+/// Reads as a socket loop does: from a roomy shared buffer, a message alone copied out of it, or straight into the
+/// message.
 fn feed_direct(mut decoder: Decoder, wire: &[u8], step: usize) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rest = wire;
@@ -86,6 +87,10 @@ fn feed_direct(mut decoder: Decoder, wire: &[u8], step: usize) -> Outcome {
             let mut slab = BytesMut::with_capacity(256 << 10);
             slab.put_slice(&rest[..len]);
             rest = &rest[len..];
+            if let Some(message) = decoder.decode_alone(&mut slab) {
+                outcome.0.push(Incoming::Message(message));
+                continue;
+            }
             let allocation = slab.capacity();
             pull(&mut decoder, &mut Input::new(slab, allocation), &mut outcome);
         }
@@ -399,4 +404,31 @@ fn what_is_inside_invalid_text_is_never_taken_for_frames() {
     assert_eq!(decoder.decode_common(&mut input), None);
     assert_eq!(decoder.decode(&mut input), Err(Violation::InvalidUtf8));
     assert_eq!(decoder.decode(&mut input), Ok(None));
+}
+
+#[test]
+fn only_a_whole_message_and_nothing_else_is_decoded_alone() {
+    #[track_caller]
+    fn check(received: &[u8], expected: Option<&str>) {
+        let mut received = received.to_vec();
+        let mut limits = Limits::server();
+        limits.max_message_bytes = 20_000;
+        let message = decoder(Role::Server, &limits, true).decode_alone(&mut received);
+        assert_eq!(message.as_ref().map(Message::as_bytes), expected.map(str::as_bytes));
+    }
+    for (length, is_alone) in
+        [(0, false), (1, true), (125, true), (126, true), (16_383, true), (16_384, false)]
+    {
+        let text = "a".repeat(length);
+        let whole = frame(Role::Client, 0x81, text.as_bytes());
+        check(&whole, is_alone.then_some(&text[..]));
+        check(&whole[..whole.len() - 1], None);
+        check(&[&whole[..], &[0x81]].concat(), None);
+    }
+    for first in [0x01, 0x80, 0x88, 0x89, 0x8a, 0x91, 0xc1] {
+        check(&frame(Role::Client, first, b"text"), None);
+    }
+    check(&frame(Role::Server, 0x81, b"unmasked"), None);
+    check(&frame(Role::Client, 0x81, b"\xff"), None);
+    check(&frame(Role::Client, 0x81, &vec![b'a'; 20_001]), None);
 }

@@ -15,6 +15,7 @@ mod sender;
 #[cfg(feature = "server")]
 pub mod server;
 mod slab;
+mod timer;
 mod transport;
 mod websocket;
 
@@ -24,9 +25,9 @@ pub use config::Config;
 pub use error::{Error, SendError, TimeoutKind, TrySendError};
 pub use pair::pair;
 pub use receiver::{Event, Receiver};
-pub use sender::Sender;
+pub use sender::{Sender, Sending};
 pub use transport::{Stream, Transport};
-pub use vaiven_proto::deflate::{DeflateConfig, DeflateParams};
+pub use vaiven_proto::deflate::{DeflateConfig, DeflateParams, WindowBits};
 pub use vaiven_proto::{
     CloseCode, CloseFrame, Compress, KeepaliveConfig, Limits, Message, Prepared, PreparedBatch, Role, Text,
     Violation,

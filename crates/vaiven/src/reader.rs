@@ -6,15 +6,17 @@
 use crate::error::{Error, TimeoutKind};
 use crate::link::Link;
 use crate::receiver::Event;
+use crate::timer::Timer;
 use crate::transport::ReadHalf;
 use crate::{CloseCode, CloseFrame, Config, Message, Role, Violation, deadline, slab};
+use bytes::BytesMut;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use vaiven_proto::{Decoder, Incoming, Input, Keepalive, KeepaliveAction};
 
 /// A read of at most this many bytes is copied out of the slab, unless it begins a large payload, so that the slab
@@ -43,6 +45,16 @@ enum Phase {
     Closed,
 }
 
+/// What a read brought.
+enum Arrival {
+    /// The end of the stream.
+    End,
+    /// Something for the decoder.
+    Bytes,
+    /// A message, and nothing else.
+    Message(Message),
+}
+
 /// The state behind a `Receiver`.
 pub(crate) struct Reader {
     io: Option<ReadHalf>,
@@ -60,13 +72,13 @@ pub(crate) struct Reader {
     /// Reads behind the deadline, from a peer that never stops sending.
     late_reads: u8,
     close_frame: Option<Box<CloseFrame>>,
-    timer: Option<Pin<Box<Sleep>>>,
-    /// Whom the timer wakes: polled again by the same task, it need not be registered again.
-    timer_waker: Option<Waker>,
+    timer: Timer,
     /// Counts what is received, for the task's budget.
     received: u8,
-    /// Bytes arrived that the decoder has not looked at.
-    has_news: bool,
+    /// Payload arrived in the open message's own buffer, and the decoder has not looked at it.
+    is_filled: bool,
+    /// The last look at the socket found nothing.
+    has_waited: bool,
     /// The last large message did not fit into a slab: the next read takes little, so that the rest can go straight
     /// into the message's own buffer.
     expects_large: bool,
@@ -96,10 +108,10 @@ impl Reader {
             unsettled_reads: 0,
             late_reads: 0,
             close_frame: None,
-            timer: None,
-            timer_waker: None,
+            timer: Timer::default(),
             received: 0,
-            has_news: true,
+            is_filled: false,
+            has_waited: false,
             expects_large: false,
         }
     }
@@ -133,14 +145,15 @@ impl Reader {
         loop {
             match self.phase {
                 Phase::Open => {
-                    if self.has_news
+                    if (self.is_filled || self.has_input())
                         && let Some(event) = self.decode()
                     {
                         return Poll::Ready(Ok(Some(event)));
                     }
-                    self.has_news = false;
-                    if self.phase == Phase::Open {
-                        ready!(self.poll_arrival(cx))?;
+                    if self.phase == Phase::Open
+                        && let Some(message) = ready!(self.poll_arrival(cx))?
+                    {
+                        return Poll::Ready(Ok(Some(Event::Message(message))));
                     }
                 }
                 Phase::Ending => {
@@ -160,6 +173,7 @@ impl Reader {
     /// Decodes the next event from what has arrived.
     #[inline]
     fn decode(&mut self) -> Option<Event> {
+        self.is_filled = false;
         loop {
             let incoming = match self.decoder.decode(&mut self.input) {
                 Ok(Some(Incoming::Message(message))) => return Some(Event::Message(message)),
@@ -222,8 +236,8 @@ impl Reader {
     }
 
     /// Waits for bytes, for a time that has come, or for the end of the transport. Before it waits, what was queued
-    /// is written.
-    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    /// is written. A message that arrives alone is given out; everything else is to be decoded.
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         self.give_back_input();
         if self.unsettled_reads >= READS_PER_POLL
             && let Some(error) = self.settle(cx)
@@ -232,12 +246,11 @@ impl Reader {
             return Poll::Ready(Err(error));
         }
         match self.poll_read(cx) {
-            Poll::Ready(Ok(0)) => {
+            Poll::Ready(Ok(Arrival::End)) => {
                 self.end();
                 Poll::Ready(Err(Error::Disconnected))
             }
-            Poll::Ready(Ok(_)) => {
-                self.has_news = true;
+            Poll::Ready(Ok(arrival)) => {
                 self.unsettled_reads += 1;
                 if self.is_overdue() {
                     self.late_reads += 1;
@@ -246,7 +259,10 @@ impl Reader {
                         return Poll::Ready(Err(Error::Timeout(TimeoutKind::Close)));
                     }
                 }
-                Poll::Ready(Ok(()))
+                Poll::Ready(Ok(match arrival {
+                    Arrival::Message(message) => Some(message),
+                    Arrival::Bytes | Arrival::End => None,
+                }))
             }
             Poll::Ready(Err(error)) => {
                 self.end();
@@ -260,7 +276,7 @@ impl Reader {
                     self.end();
                     return Poll::Ready(Err(error));
                 }
-                self.poll_timeouts(cx)
+                self.poll_timeouts(cx).map_ok(|()| None)
             }
         }
     }
@@ -279,37 +295,33 @@ impl Reader {
     }
 
     /// Reads what has arrived: into the open message where much of it is missing, else into the thread's slab.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(io) = &mut self.io else { return Poll::Ready(Ok(0)) };
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arrival>> {
+        let Some(io) = &mut self.io else { return Poll::Ready(Ok(Arrival::End)) };
+        // Who waited was woken, most likely by the socket; who just read asks first, which spares the slab.
+        if !std::mem::take(&mut self.has_waited) && io.poll_ready(cx)?.is_pending() {
+            self.has_waited = true;
+            return Poll::Pending;
+        }
+        self.link.prefetch();
         let missing = self.decoder.missing_bytes();
-        let read = if let Some(mut buffer) = self.decoder.payload_buffer() {
+        let arrival = if let Some(mut buffer) = self.decoder.payload_buffer() {
             self.expects_large |= missing > slab::SLAB_BYTES / 2;
-            ready!(pin!(io.read_buf(&mut buffer)).poll(cx))?
+            let read = ready!(pin!(io.read_buf(&mut buffer)).poll(cx))?;
+            self.is_filled = true;
+            if read == 0 { Arrival::End } else { Arrival::Bytes }
         } else {
             let mut slab = slab::take();
-            let allocation = slab.capacity();
-            let max = if self.expects_large { COPY_MAX } else { allocation };
+            let max = if self.expects_large { COPY_MAX } else { slab.capacity() };
             let polled = {
                 let mut room = bytes::BufMut::limit(&mut slab, max);
                 pin!(io.read_buf(&mut room)).poll(cx)
             };
             match polled {
-                Poll::Ready(Ok(read)) if read > COPY_MAX || self.decoder.begins_large(&slab) => {
-                    self.expects_large = false;
-                    self.input = Input::new(slab, slab::SLAB_BYTES);
-                    read
-                }
-                Poll::Ready(Ok(read)) => {
-                    self.expects_large = false;
-                    self.input = Input::from(&slab[..]);
-                    slab.clear();
+                Poll::Ready(Ok(0) | Err(_)) | Poll::Pending => {
                     slab::give(slab);
-                    read
+                    return polled.map_ok(|_| Arrival::End);
                 }
-                polled => {
-                    slab::give(slab);
-                    return polled;
-                }
+                Poll::Ready(Ok(_)) => self.accept(slab),
             }
         };
         let now = Instant::now().into_std();
@@ -317,7 +329,24 @@ impl Reader {
         if let Some(keepalive) = &mut self.keepalive {
             keepalive.heard(now);
         }
-        Poll::Ready(Ok(read))
+        Poll::Ready(Ok(arrival))
+    }
+
+    /// Takes what was read out of the thread's slab, or keeps the slab where that is much.
+    #[inline]
+    fn accept(&mut self, mut slab: BytesMut) -> Arrival {
+        self.expects_large = false;
+        let message = self.decoder.decode_alone(&mut slab);
+        if message.is_none() {
+            if slab.len() > COPY_MAX || self.decoder.begins_large(&slab) {
+                self.input = Input::new(slab, slab::SLAB_BYTES);
+                return Arrival::Bytes;
+            }
+            self.input = Input::from(&slab[..]);
+        }
+        slab.clear();
+        slab::give(slab);
+        message.map_or(Arrival::Bytes, Arrival::Message)
     }
 
     /// Hands the room behind decoded input back to the thread.
@@ -332,8 +361,13 @@ impl Reader {
 
     /// Lets time act. Ready only with an error, or when something changed that is to be looked at.
     fn poll_timeouts(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        // While nothing is unfinished the deadline only moves away, so a timer that is set is early enough.
+        let is_calm = self.close_deadline.is_none() && !self.decoder.is_mid_message();
+        if is_calm && self.timer.wakes(cx) {
+            return Poll::Pending;
+        }
         let Some(deadline) = self.next_deadline() else { return Poll::Pending };
-        ready!(self.poll_timer(cx, deadline));
+        ready!(self.timer.poll_until(cx, deadline));
         if self.is_overdue() {
             self.end();
             return Poll::Ready(Err(Error::Timeout(TimeoutKind::Close)));
@@ -382,28 +416,6 @@ impl Reader {
         earlier(protocol, self.close_deadline.map(Instant::into_std)).map(Instant::from_std)
     }
 
-    /// Polls the one timer. It is set earlier when it must be; a deadline that moved on is looked at when the timer
-    /// fires, so that traffic does not set it again and again.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
-            self.timer_waker = None;
-        }
-        let registered = self.timer_waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if registered && !timer.is_elapsed() {
-            return Poll::Pending;
-        }
-        self.timer_waker = Some(cx.waker().clone());
-        loop {
-            ready!(timer.as_mut().poll(cx));
-            if Instant::now() >= deadline {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(deadline);
-        }
-    }
-
     /// Writes what is left, then waits until the peer has ended its direction too; what it sends is discarded.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_overdue() {
@@ -432,7 +444,7 @@ impl Reader {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending => {
                     let Some(deadline) = self.close_deadline else { return Poll::Pending };
-                    return self.poll_timer(cx, deadline);
+                    return self.timer.poll_until(cx, deadline);
                 }
             }
         }
@@ -451,8 +463,7 @@ impl Reader {
         self.phase = Phase::Closed;
         self.give_back_input();
         self.io = None;
-        self.timer = None;
-        self.timer_waker = None;
+        self.timer = Timer::default();
         self.link.ended(clean);
     }
 

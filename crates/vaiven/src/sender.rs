@@ -4,8 +4,9 @@ use crate::error::{SendError, TrySendError};
 use crate::link::{Link, Room};
 use crate::{CloseFrame, Compress, Error, Message, Prepared, PreparedBatch};
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// When what was queued is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,42 +41,24 @@ impl Sender {
     /// # Cancel safety
     /// Dropped before it is ready, the message is not sent and not in part; once it is ready, the message is
     /// queued as a whole.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.send_with(message.into(), Compress::Auto, When::Soon).await
+    pub fn send(&self, message: impl Into<Message>) -> Sending<'_> {
+        self.send_with(message.into(), Compress::Auto, When::Soon)
     }
 
     /// As [`send`](Self::send), with a choice about compression.
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn send_compressed(
-        &self,
-        message: impl Into<Message>,
-        compress: Compress,
-    ) -> Result<(), SendError> {
-        self.send_with(message.into(), compress, When::Soon).await
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub fn send_compressed(&self, message: impl Into<Message>, compress: Compress) -> Sending<'_> {
+        self.send_with(message.into(), compress, When::Soon)
     }
 
     #[inline]
-    pub(crate) async fn send_with(
-        &self,
-        message: Message,
-        compress: Compress,
-        when: When,
-    ) -> Result<(), SendError> {
-        // A loop that only sends must let other tasks have their turn.
-        tokio::task::coop::consume_budget().await;
-        let queued = if self.link.turn().available_permits() > 0 {
-            self.queue(message, compress, when)
-        } else {
-            Err(TrySendError::Full(message))
-        };
-        match queued {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Closing(message)) => Err(SendError(message)),
-            // On the heap, so that a task that merely may have to wait keeps no room for it.
-            Err(TrySendError::Full(message)) => Box::pin(self.send_when_room(message, compress, when)).await,
-        }
+    pub(crate) fn send_with(&self, message: Message, compress: Compress, when: When) -> Sending<'_> {
+        Sending { sender: self, message: Some(message), waiting: None, compress, when }
     }
 
     /// Waits for its turn and then for room. Who waits is not overtaken by senders that come later, or short messages
@@ -255,6 +238,58 @@ impl Sender {
     /// Drops the connection at once, without a Close frame: the peer sees 1006.
     pub fn abort(&self) {
         self.link.abort();
+    }
+}
+
+/// The future of a message that is being sent: see [`Sender::send`] and [`WebSocket::send`](crate::WebSocket::send).
+///
+/// A type of its own and not an `async fn`: most futures that hold a connection hold one of these too, and it is a
+/// fifth of the size.
+#[must_use = "a message is sent when this is awaited"]
+pub struct Sending<'a> {
+    sender: &'a Sender,
+    /// Not queued yet, and not waiting for room either.
+    message: Option<Message>,
+    /// Waiting for room. On the heap, so that a task that merely may have to wait keeps no place for it.
+    waiting: Option<Waiting<'a>>,
+    compress: Compress,
+    when: When,
+}
+
+type Waiting<'a> = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + 'a>>;
+
+impl Future for Sending<'_> {
+    type Output = Result<(), SendError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(waiting) = &mut self.waiting {
+            return waiting.as_mut().poll(cx);
+        }
+        // A loop that only sends must let other tasks have their turn.
+        let turn = ready!(tokio::task::coop::poll_proceed(cx));
+        turn.made_progress();
+        let message = self.message.take().expect("a future is not polled again once it was ready");
+        let Sending { sender, compress, when, .. } = *self;
+        let queued = if sender.link.turn().available_permits() > 0 {
+            sender.queue(message, compress, when)
+        } else {
+            Err(TrySendError::Full(message))
+        };
+        match queued {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(TrySendError::Closing(message)) => Poll::Ready(Err(SendError(message))),
+            Err(TrySendError::Full(message)) => {
+                let waiting = self.waiting.insert(Box::pin(sender.send_when_room(message, compress, when)));
+                waiting.as_mut().poll(cx)
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Sending<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sending").field("waits", &self.waiting.is_some()).finish_non_exhaustive()
     }
 }
 

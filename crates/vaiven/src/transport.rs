@@ -96,6 +96,17 @@ pub(crate) enum ReadHalf {
     Other(tokio::io::ReadHalf<Boxed>),
 }
 
+impl ReadHalf {
+    /// Whether there may be something to read: asked first, it spares a connection that waits a buffer to read into.
+    #[inline]
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(read) => read.as_ref().poll_read_ready(cx),
+            Self::Other(_) => Poll::Ready(Ok(())),
+        }
+    }
+}
+
 impl AsyncRead for ReadHalf {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {

@@ -1,10 +1,9 @@
 //! A connection: both halves in one hand.
 
-use crate::error::SendError;
 use crate::link::Link;
 use crate::reader::Reader;
 use crate::receiver::{Event, Receiver};
-use crate::sender::{Sender, When};
+use crate::sender::{Sender, Sending, When};
 use crate::transport::Transport;
 use crate::{CloseCode, CloseFrame, Compress, Config, Error, Message, Role, TrySendError};
 use bytes::BytesMut;
@@ -114,25 +113,25 @@ impl WebSocket {
     /// arrived together is answered together.
     ///
     /// # Errors
-    /// [`SendError`] with the message, when the connection is closing or closed.
+    /// [`SendError`](crate::SendError) with the message, when the connection is closing or closed.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the message is not sent and not in part; once it is ready, the message is
     /// queued as a whole.
-    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.sender.send_with(message.into(), Compress::Auto, self.when()).await
+    #[inline]
+    pub fn send(&mut self, message: impl Into<Message>) -> Sending<'_> {
+        self.sender.send_with(message.into(), Compress::Auto, self.when())
     }
 
     /// As [`send`](Self::send), with a choice about compression.
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn send_compressed(
-        &mut self,
-        message: impl Into<Message>,
-        compress: Compress,
-    ) -> Result<(), SendError> {
-        self.sender.send_with(message.into(), compress, self.when()).await
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub fn send_compressed(&mut self, message: impl Into<Message>, compress: Compress) -> Sending<'_> {
+        self.sender.send_with(message.into(), compress, self.when())
     }
 
     /// Queues a message without writing it yet: it leaves with the next flush, and at the end of the wake-up at the
@@ -143,8 +142,8 @@ impl WebSocket {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
-    pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.sender.send_with(message.into(), Compress::Auto, When::Soon).await
+    pub fn feed(&mut self, message: impl Into<Message>) -> Sending<'_> {
+        self.sender.send_with(message.into(), Compress::Auto, When::Soon)
     }
 
     /// Waits until all that was queued is handed to the transport.

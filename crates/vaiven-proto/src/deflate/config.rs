@@ -27,6 +27,9 @@ pub struct DeflateConfig {
     /// does so whatever the server answers.
     pub client_no_context_takeover: bool,
     /// How far back the server's messages may refer. A client asks for less than 15 as a condition of its offer.
+    ///
+    /// With context takeover a compressor moves a table of 128 KiB along whenever it has gone through a window: 15
+    /// bits, which take 112 KiB more for each connection, spare an eighth of an echo's time against 12 bits.
     pub server_max_window_bits: WindowBits,
     /// How far back the client's messages may refer. A server can ask this only of a client that offered the
     /// parameter; a client offers it with `Some`, and gives a number with it when it is below 15.

@@ -3,7 +3,7 @@
 use super::history::History;
 use super::pool::{self, Decompressor};
 use super::reach::Reach;
-use super::{DeflateParams, TAIL, WindowBits};
+use super::{DeflateParams, WindowBits};
 use crate::{Role, Violation};
 use std::fmt;
 use zlib_rs::{InflateFlush, Status};
@@ -19,8 +19,8 @@ const MAX_EXPANSION: usize = 8;
 /// split into pieces.
 const OVERHEAD_STEP: usize = 4 * 1024;
 
-/// An empty final block. It follows [`TAIL`] and must end the stream; else the message was cut off within a block.
-const END: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
+/// [`TAIL`](super::TAIL) and an empty final block, which must end the stream; else the message was cut off within a block.
+const END: [u8; 9] = [0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff];
 
 /// Inflates the messages that one side receives.
 ///
@@ -96,7 +96,6 @@ impl Inflater {
     pub fn finish(&mut self, out: &mut Vec<u8>, max_len: usize) -> Result<(), Violation> {
         if let Some(mut message) = self.message.take() {
             if !message.between_streams {
-                message.run(&TAIL, self.window, &self.history, out, max_len)?;
                 message.run(&END, self.window, &self.history, out, max_len)?;
                 if !message.between_streams {
                     return Err(Violation::InvalidDeflate);

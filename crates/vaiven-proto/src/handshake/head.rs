@@ -4,7 +4,7 @@
 //! at once. It refuses early, before the head is complete, what httparse or another parser behind it might read
 //! in a second way: folded lines, bare line feeds, control characters. It does not know what the fields mean.
 
-use super::field::{is_forbidden_in_value, is_token_byte};
+use super::field::{forbidden_position, is_forbidden_in_value, is_token_byte};
 use std::fmt;
 
 /// Bounds of a head, each with a default that holds for both roles.
@@ -220,7 +220,7 @@ impl HeadScanner {
     /// found in one sweep, which costs a quarter of going through [`step`](Self::step).
     fn run_length(&self, rest: &[u8]) -> usize {
         let end = match self.place {
-            Place::StartLine | Place::FieldValue => rest.iter().position(|&byte| is_forbidden_in_value(byte)),
+            Place::StartLine | Place::FieldValue => forbidden_position(rest),
             Place::FieldName => rest.iter().position(|&byte| !is_token_byte(byte)),
             _ => Some(0),
         };
