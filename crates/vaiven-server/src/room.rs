@@ -169,10 +169,18 @@ impl Drop for Seat {
 }
 
 impl Membership {
-    /// Publishes to all members. Waits while the room has more to deliver than one turn takes.
-    pub(crate) async fn publish(&self, message: Message) {
-        let room = &self.seat.room;
+    /// Publishes to all members. Where the room has more to deliver than one turn takes, the message comes back, to be
+    /// published when there is room.
+    pub(crate) fn try_publish(&self, message: Message) -> Result<(), Prepared> {
         let mut prepared = Some(Prepared::new(message));
+        self.seat.room.offer(&mut prepared);
+        prepared.map_or(Ok(()), Err)
+    }
+
+    /// Publishes to all members as soon as a turn has room for the message.
+    pub(crate) async fn publish_when_room(&self, prepared: Prepared) {
+        let room = &self.seat.room;
+        let mut prepared = Some(prepared);
         loop {
             let taken = room.taken.notified();
             room.offer(&mut prepared);
@@ -308,6 +316,12 @@ mod tests {
         (app.rooms.reserve("sala").unwrap().take(server.sender()), client)
     }
 
+    async fn publish(membership: &Membership, message: Message) {
+        if let Err(prepared) = membership.try_publish(message) {
+            membership.publish_when_room(prepared).await;
+        }
+    }
+
     async fn in_time<T>(future: impl Future<Output = T>) -> T {
         tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
     }
@@ -318,9 +332,9 @@ mod tests {
         let room = Arc::clone(&membership.seat.room);
         // A turn runs, and what waits for the next one leaves no room.
         room.lock().in_turn = true;
-        membership.publish(Message::binary(vec![0; room.batch_bytes])).await;
+        publish(&membership, Message::binary(vec![0; room.batch_bytes])).await;
         let publishing = tokio::spawn(async move {
-            membership.publish(Message::binary(vec![0; 1])).await;
+            publish(&membership, Message::binary(vec![0; 1])).await;
             membership
         });
         tokio::task::yield_now().await;
@@ -333,7 +347,7 @@ mod tests {
         assert!(panicked.await.is_err());
         let membership = in_time(publishing).await.unwrap();
         // Nor does one wait that comes later.
-        in_time(membership.publish(Message::binary(vec![0; room.batch_bytes]))).await;
+        in_time(publish(&membership, Message::binary(vec![0; room.batch_bytes]))).await;
     }
 
     #[tokio::test]
@@ -341,9 +355,9 @@ mod tests {
         let (membership, _client) = member();
         let room = &membership.seat.room;
         room.lock().in_turn = true;
-        membership.publish(Message::binary(vec![0; room.batch_bytes])).await;
+        publish(&membership, Message::binary(vec![0; room.batch_bytes])).await;
         room.lock().in_turn = false;
-        in_time(membership.publish(Message::binary(vec![0; 1]))).await;
+        in_time(publish(&membership, Message::binary(vec![0; 1]))).await;
     }
 
     #[tokio::test]

@@ -309,6 +309,6 @@ mod tests {
         fn size<F>(_: impl Fn(Arc<App>, Handshake) -> F) -> usize {
             size_of::<F>()
         }
-        assert!(size(serve) <= 768, "{} bytes", size(serve));
+        assert!(size(serve) <= 432, "{} bytes", size(serve));
     }
 }

@@ -7,7 +7,7 @@ use crate::room::{Full, Seat};
 use crate::route::Route;
 use futures_core::Stream;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -105,23 +105,31 @@ async fn talk(app: &App, seat: &mut Option<Seat>, socket: &mut WebSocket) -> Res
     let mut inbox = Inbox::new(app);
     let Some(seat) = seat.take() else { return echo(socket, &mut inbox).await };
     let membership = seat.take(socket.sender());
-    while let Some(message) = inbox.next(socket).await? {
-        inbox.hold(pin!(membership.publish(message))).await;
+    loop {
+        let published = match inbox.next(socket).await? {
+            Some(message) => membership.try_publish(message),
+            None => return Ok(()),
+        };
+        if let Err(prepared) = published {
+            // On the heap: a task that merely may have to wait keeps no place for it.
+            inbox.hold(Box::pin(membership.publish_when_room(prepared))).await;
+        }
     }
-    Ok(())
 }
 
 async fn echo(socket: &mut WebSocket, inbox: &mut Inbox<'_>) -> Result<(), End> {
-    while let Some(message) = inbox.next(socket).await? {
-        let len = message.len() as u64;
-        if inbox.hold(pin!(socket.send(message))).await.is_err() {
-            // It is closing; what still arrives is not answered.
-            continue;
+    loop {
+        // What is alive across an await is kept twice when it is moved: the message is sent where it is received.
+        let mut sending = match inbox.next(socket).await? {
+            Some(message) => socket.send(message),
+            None => return Ok(()),
+        };
+        // When it is closing, what still arrives is not answered.
+        if inbox.hold(&mut sending).await.is_ok() {
+            inbox.echoed += 1;
+            inbox.echoed_bytes += inbox.last_bytes;
         }
-        inbox.echoed += 1;
-        inbox.echoed_bytes += len;
     }
-    Ok(())
 }
 
 /// What arrives, counted and held to the rate. Counts are added up here and handed on once per wake-up.
@@ -133,6 +141,8 @@ struct Inbox<'a> {
     waited: bool,
     messages: u64,
     bytes: u64,
+    /// Of the last message.
+    last_bytes: u64,
     echoed: u64,
     echoed_bytes: u64,
 }
@@ -145,6 +155,7 @@ impl<'a> Inbox<'a> {
             waited: false,
             messages: 0,
             bytes: 0,
+            last_bytes: 0,
             echoed: 0,
             echoed_bytes: 0,
         }
@@ -169,7 +180,8 @@ impl<'a> Inbox<'a> {
             return Poll::Ready(Ok(None));
         };
         self.messages += 1;
-        self.bytes += message.len() as u64;
+        self.last_bytes = message.len() as u64;
+        self.bytes += self.last_bytes;
         if std::mem::take(&mut self.waited) {
             self.bucket.refill(Instant::now());
         }
@@ -181,10 +193,10 @@ impl<'a> Inbox<'a> {
 
     /// Waits for what is done with a message. Where that takes time the client does not pay for it: what it sends
     /// meanwhile, within its rate, is read in one go.
-    fn hold<T>(&mut self, mut handled: Pin<&mut impl Future<Output = T>>) -> impl Future<Output = T> {
+    fn hold<F: Future + Unpin>(&mut self, mut handled: F) -> impl Future<Output = F::Output> {
         let mut since = None;
         poll_fn(move |cx| {
-            let polled = handled.as_mut().poll(cx);
+            let polled = Pin::new(&mut handled).poll(cx);
             if polled.is_pending() {
                 since.get_or_insert_with(Instant::now);
             } else if let Some(since) = since {
