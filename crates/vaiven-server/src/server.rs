@@ -309,6 +309,7 @@ mod tests {
         fn size<F>(_: impl Fn(Arc<App>, Handshake) -> F) -> usize {
             size_of::<F>()
         }
-        assert!(size(serve) <= 432, "{} bytes", size(serve));
+        // With tokio's header, a multiple of the 128 bytes in which it allocates.
+        assert!(size(serve) <= 368, "{} bytes", size(serve));
     }
 }

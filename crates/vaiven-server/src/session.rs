@@ -100,7 +100,8 @@ enum End {
     TooFast,
 }
 
-/// Talks in the room of the seat, or echoes.
+/// Talks in the room of the seat, or echoes. What has to wait for room does so on the heap, so that a task that merely
+/// may have to keeps no place for it.
 async fn talk(app: &App, seat: &mut Option<Seat>, socket: &mut WebSocket) -> Result<(), End> {
     let mut inbox = Inbox::new(app);
     let Some(seat) = seat.take() else { return echo(socket, &mut inbox).await };
@@ -111,23 +112,24 @@ async fn talk(app: &App, seat: &mut Option<Seat>, socket: &mut WebSocket) -> Res
             None => return Ok(()),
         };
         if let Err(prepared) = published {
-            // On the heap: a task that merely may have to wait keeps no place for it.
             inbox.hold(Box::pin(membership.publish_when_room(prepared))).await;
         }
     }
 }
 
 async fn echo(socket: &mut WebSocket, inbox: &mut Inbox<'_>) -> Result<(), End> {
+    inbox.echoes = true;
     loop {
-        // What is alive across an await is kept twice when it is moved: the message is sent where it is received.
-        let mut sending = match inbox.next(socket).await? {
-            Some(message) => socket.send(message),
+        let refused = match inbox.next(socket).await? {
+            Some(message) => socket.try_send(message).err(),
             None => return Ok(()),
         };
-        // When it is closing, what still arrives is not answered.
-        if inbox.hold(&mut sending).await.is_ok() {
-            inbox.echoed += 1;
-            inbox.echoed_bytes += inbox.last_bytes;
+        if let Some(refused) = refused
+            && inbox.hold(Box::pin(socket.send(refused.into_message()))).await.is_err()
+        {
+            // It is closing; what still arrives is not answered.
+            inbox.count();
+            inbox.echoes = false;
         }
     }
 }
@@ -139,12 +141,10 @@ struct Inbox<'a> {
     bucket: Bucket,
     /// Nothing had arrived: time has passed since.
     waited: bool,
-    messages: u64,
+    /// What arrives is sent back.
+    echoes: bool,
+    messages: u32,
     bytes: u64,
-    /// Of the last message.
-    last_bytes: u64,
-    echoed: u64,
-    echoed_bytes: u64,
 }
 
 impl<'a> Inbox<'a> {
@@ -153,11 +153,9 @@ impl<'a> Inbox<'a> {
             metrics: &app.metrics,
             bucket: Bucket::new(app.rate, Instant::now()),
             waited: false,
+            echoes: false,
             messages: 0,
             bytes: 0,
-            last_bytes: 0,
-            echoed: 0,
-            echoed_bytes: 0,
         }
     }
 
@@ -180,8 +178,7 @@ impl<'a> Inbox<'a> {
             return Poll::Ready(Ok(None));
         };
         self.messages += 1;
-        self.last_bytes = message.len() as u64;
-        self.bytes += self.last_bytes;
+        self.bytes += message.len() as u64;
         if std::mem::take(&mut self.waited) {
             self.bucket.refill(Instant::now());
         }
@@ -209,13 +206,16 @@ impl<'a> Inbox<'a> {
     /// Hands the counts on.
     fn count(&mut self) {
         let metrics = self.metrics;
-        if self.messages > 0 {
-            metrics.messages_in.inc_by(std::mem::take(&mut self.messages));
-            metrics.bytes_in.inc_by(std::mem::take(&mut self.bytes));
+        let (messages, bytes) =
+            (u64::from(std::mem::take(&mut self.messages)), std::mem::take(&mut self.bytes));
+        if messages == 0 {
+            return;
         }
-        if self.echoed > 0 {
-            metrics.messages_out.inc_by(std::mem::take(&mut self.echoed));
-            metrics.bytes_out.inc_by(std::mem::take(&mut self.echoed_bytes));
+        metrics.messages_in.inc_by(messages);
+        metrics.bytes_in.inc_by(bytes);
+        if self.echoes {
+            metrics.messages_out.inc_by(messages);
+            metrics.bytes_out.inc_by(bytes);
         }
     }
 }
