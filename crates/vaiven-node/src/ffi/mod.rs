@@ -1,0 +1,12 @@
+//! The foreign interfaces, made safe: Node-API.
+//!
+//! Nothing outside of this folder says `unsafe`. A function that JavaScript calls is a plain Rust function
+//! ([`Function`]); what it panics with, or fails with, becomes a JavaScript error at the one edge in `module`.
+
+#![expect(unsafe_code, reason = "Node-API is a C interface")]
+
+mod env;
+mod module;
+
+pub(crate) use env::{Env, Failure, Value, argument};
+pub(crate) use module::Function;
