@@ -12,7 +12,7 @@ use crate::mask::{apply_mask, rotate_key};
 use crate::utf8::{Utf8Validator, is_utf8};
 use crate::{CloseFrame, Limits, Message, Role, Text, Violation};
 use bytes::{BufMut, Bytes, BytesMut, buf::Limit};
-use std::time::Instant;
+use std::{ops::Range, time::Instant};
 
 /// What the peer sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,15 @@ pub enum Incoming {
     Pong(Bytes),
     /// The peer's Close frame; nothing follows it.
     Close(Option<CloseFrame>),
+}
+
+/// A message that lies whole in the buffer that it was read into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeMessage {
+    /// Whether it is text, which is then valid UTF-8.
+    pub is_text: bool,
+    /// Where its payload lies, unmasked.
+    pub payload: Range<usize>,
 }
 
 /// A frame whose payload has not arrived in full.
@@ -203,11 +212,23 @@ impl Decoder {
     /// everything else is left to [`decode`](Self::decode), bad input too.
     #[inline]
     pub fn decode_common(&mut self, input: &mut Input) -> Option<Message> {
+        let WholeMessage { is_text, payload } = self.decode_in_place(input.all_mut())?;
+        input.skip(payload.start);
+        Some(message(is_text, input.take(payload.len())))
+    }
+
+    /// The common case for those who keep what they read in a buffer of their own: the message is unmasked and
+    /// validated where it lies. It ends with its payload; what stands behind it is the next frame.
+    ///
+    /// `None` says nothing about the input, but a part of it may be unmasked: pass the same bytes to
+    /// [`decode`](Self::decode) next.
+    #[inline]
+    pub fn decode_in_place(&mut self, received: &mut [u8]) -> Option<WholeMessage> {
         let mid_message = self.header.len != 0 || self.frame.is_some() || self.message.is_some();
         if mid_message || self.ended || self.invalid_text {
             return None;
         }
-        let (&[first, second], rest) = input.as_slice().split_first_chunk()?;
+        let (&[first, second], rest) = received.split_first_chunk()?;
         let is_text = match first {
             0x81 => true,
             0x82 => false,
@@ -228,26 +249,28 @@ impl Decoder {
         if len > self.limits.max_message_bytes {
             return None;
         }
-        if self.role == Role::Server {
+        let (key, start) = if self.role == Role::Server {
             let (key, payload) = rest.split_first_chunk()?;
             if second & 0x80 == 0 || payload.len() < len {
                 return None;
             }
-            let key = *key;
-            input.skip(header_len + 4);
-            apply_mask(input.front_mut(len), key);
+            (Some(*key), header_len + 4)
         } else {
             if second & 0x80 != 0 || rest.len() < len {
                 return None;
             }
-            input.skip(header_len);
+            (None, header_len)
+        };
+        let payload = received.get_mut(start..start + len)?;
+        if let Some(key) = key {
+            apply_mask(payload, key);
         }
-        if is_text && !is_utf8(input.as_slice().split_at(len).0) {
-            // The frame's own bytes are gone; what is left to say is that it was wrong.
+        if is_text && !is_utf8(payload) {
+            // The bytes are no longer what came; what is left to say is that they were wrong.
             self.invalid_text = true;
             return None;
         }
-        Some(message(is_text, input.take(len)))
+        Some(WholeMessage { is_text, payload: start..start + len })
     }
 
     fn decode_any(&mut self, input: &mut Input) -> Result<Option<Incoming>, Violation> {

@@ -75,6 +75,11 @@ impl Input {
     }
 
     #[inline]
+    pub(crate) fn all_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    #[inline]
     pub(crate) fn front_mut(&mut self, bytes: usize) -> &mut [u8] {
         self.bytes.split_at_mut(bytes).0
     }
