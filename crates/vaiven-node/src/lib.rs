@@ -3,6 +3,10 @@
 //! It is a Node-API add-on on `vaiven-proto` alone: no runtime, no threads. Everything happens on the thread of the
 //! JavaScript that calls. What `unsafe` the foreign interfaces need stands in `ffi` and nowhere else.
 
+mod connection;
+mod engine;
+mod events;
 mod ffi;
 mod functions;
 mod handshake;
+mod outgoing;

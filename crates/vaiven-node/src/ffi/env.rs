@@ -1,6 +1,9 @@
 //! Values of JavaScript to values of Rust, and back.
 
+use crate::functions::Instance;
+use bytes::Bytes;
 use napi_sys as sys;
+use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -30,7 +33,7 @@ impl From<&str> for Failure {
 }
 
 /// What a call of Node-API gave back.
-fn check(status: sys::napi_status, what: &str) -> Result<(), Failure> {
+pub(super) fn check(status: sys::napi_status, what: &str) -> Result<(), Failure> {
     if status == sys::Status::napi_ok {
         Ok(())
     } else {
@@ -78,6 +81,123 @@ impl<'a> Env<'a> {
         Ok(Self::value(raw))
     }
 
+    /// A whole number.
+    pub(crate) fn integer(self, value: Value<'a>) -> Result<i64, Failure> {
+        let mut number = 0;
+        // SAFETY: the environment is the running one and the value of an open scope.
+        let status = unsafe { sys::napi_get_value_int64(self.raw, value.raw, &raw mut number) };
+        check(status, "a number was expected")?;
+        Ok(number)
+    }
+
+    /// A number that is a length, an index or an identifier.
+    pub(crate) fn index<T: TryFrom<i64>>(self, value: Value<'a>) -> Result<T, Failure> {
+        T::try_from(self.integer(value)?).map_err(|_| Failure::from("a number is out of range"))
+    }
+
+    /// Whether a boolean is true.
+    pub(crate) fn truth(self, value: Value<'a>) -> Result<bool, Failure> {
+        let mut truth = false;
+        // SAFETY: the environment is the running one and the value of an open scope.
+        check(
+            unsafe { sys::napi_get_value_bool(self.raw, value.raw, &raw mut truth) },
+            "a boolean was expected",
+        )?;
+        Ok(truth)
+    }
+
+    /// The bytes of a Buffer or another Uint8Array, for as long as no JavaScript runs.
+    pub(crate) fn bytes(self, value: Value<'a>) -> Result<&'a mut [u8], Failure> {
+        let (mut kind, mut len, mut data) = (0, 0, ptr::null_mut());
+        // SAFETY: the environment is the running one and the value of an open scope; what is not asked for is null.
+        let status = unsafe {
+            let (buffer, offset) = (ptr::null_mut(), ptr::null_mut());
+            sys::napi_get_typedarray_info(
+                self.raw,
+                value.raw,
+                &raw mut kind,
+                &raw mut len,
+                &raw mut data,
+                buffer,
+                offset,
+            )
+        };
+        check(status, "a Uint8Array was expected")?;
+        if kind != sys::TypedarrayType::uint8_array {
+            return Err(Failure::from("a Uint8Array was expected"));
+        }
+        if len == 0 || data.is_null() {
+            return Ok(&mut []);
+        }
+        // SAFETY: the array has this many bytes, and lives as long as the scope that its handle belongs to. Nobody else
+        // looks at them meanwhile: no function of this add-on calls JavaScript while it holds an argument, and
+        // engine.ts passes neither one array twice nor memory that it has lent to the engine.
+        Ok(unsafe { std::slice::from_raw_parts_mut(data.cast(), len) })
+    }
+
+    /// A number.
+    pub(crate) fn number(self, number: usize) -> Result<Value<'a>, Failure> {
+        let mut raw = ptr::null_mut();
+        // Exact: lengths and counts are far below 2^53.
+        let number = i64::try_from(number).map_err(|_| Failure::from("a number is too large"))?;
+        // SAFETY: the environment is the running one.
+        check(unsafe { sys::napi_create_int64(self.raw, number, &raw mut raw) }, "a number cannot be made")?;
+        Ok(Self::value(raw))
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(self, boolean: bool) -> Result<Value<'a>, Failure> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the environment is the running one.
+        check(unsafe { sys::napi_get_boolean(self.raw, boolean, &raw mut raw) }, "there is no boolean")?;
+        Ok(Self::value(raw))
+    }
+
+    /// `undefined`.
+    pub(crate) fn undefined(self) -> Result<Value<'a>, Failure> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the environment is the running one.
+        check(unsafe { sys::napi_get_undefined(self.raw, &raw mut raw) }, "there is no undefined")?;
+        Ok(Self::value(raw))
+    }
+
+    /// A Buffer that takes the bytes over, where the runtime allows memory that is not its own; else a copy.
+    pub(crate) fn buffer(self, bytes: Bytes) -> Result<Value<'a>, Failure> {
+        let mut raw = ptr::null_mut();
+        let (data, len) = (bytes.as_ptr().cast_mut().cast::<c_void>(), bytes.len());
+        let owner = Box::into_raw(Box::new(bytes)).cast::<c_void>();
+        // SAFETY: the owner keeps the bytes where they are until the finalizer frees it. JavaScript may write to them:
+        // they are the payload of one message, which nobody else has.
+        let status = unsafe {
+            sys::napi_create_external_buffer(self.raw, len, data, Some(drop_bytes), owner, &raw mut raw)
+        };
+        if status != sys::Status::napi_ok {
+            // SAFETY: nothing was made of the owner, which came from a box above.
+            let bytes = unsafe { Box::from_raw(owner.cast::<Bytes>()) };
+            // SAFETY: the environment is the running one, and the bytes have the length that is passed.
+            let status = unsafe {
+                let data = bytes.as_ptr().cast();
+                sys::napi_create_buffer_copy(self.raw, len, data, ptr::null_mut(), &raw mut raw)
+            };
+            check(status, "a buffer cannot be made")?;
+        }
+        Ok(Self::value(raw))
+    }
+
+    /// What this environment keeps for the add-on.
+    pub(crate) fn instance(self) -> Result<&'a Instance, Failure> {
+        let mut data = ptr::null_mut();
+        // SAFETY: the environment is the running one.
+        check(unsafe { sys::napi_get_instance_data(self.raw, &raw mut data) }, "the add-on is unloaded")?;
+        // SAFETY: `napi_register_module_v1` set it to a boxed instance, which lives until the environment ends; there
+        // are only shared references to it.
+        unsafe { data.cast::<Instance>().as_ref() }.ok_or_else(|| Failure::from("the add-on is unloaded"))
+    }
+
+    pub(super) fn raw(self) -> sys::napi_env {
+        self.raw
+    }
+
     /// `null`.
     pub(crate) fn null(self) -> Result<Value<'a>, Failure> {
         let mut raw = ptr::null_mut();
@@ -98,6 +218,12 @@ impl<'a> Env<'a> {
             }
         }
     }
+}
+
+/// Frees the bytes of a Buffer that was collected.
+unsafe extern "C" fn drop_bytes(_: sys::napi_env, _: *mut c_void, owner: *mut c_void) {
+    // SAFETY: it is called once, with the owner that `Env::buffer` made.
+    drop(unsafe { Box::from_raw(owner.cast::<Bytes>()) });
 }
 
 /// The argument at `index`.

@@ -6,7 +6,9 @@
 #![expect(unsafe_code, reason = "Node-API is a C interface")]
 
 mod env;
+mod memory;
 mod module;
 
 pub(crate) use env::{Env, Failure, Value, argument};
+pub(crate) use memory::Memory;
 pub(crate) use module::Function;

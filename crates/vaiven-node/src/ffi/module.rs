@@ -1,7 +1,7 @@
 //! The edge between Node and Rust: the module that Node loads, and the way of every call into it.
 
 use super::env::{Env, Failure, Value};
-use crate::functions::FUNCTIONS;
+use crate::functions::{FUNCTIONS, Instance};
 use napi_sys as sys;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,6 +18,9 @@ const MAX_ARGUMENTS: usize = 12;
 extern "C" fn napi_register_module_v1(env: sys::napi_env, exports: sys::napi_value) -> sys::napi_value {
     // SAFETY: Node is there, as it makes this call. The library is kept for the life of the process.
     std::mem::forget(unsafe { sys::setup() });
+    let instance = Box::into_raw(Box::<Instance>::default()).cast();
+    // SAFETY: the environment is that of this call; the finalizer frees what is set here.
+    unsafe { sys::napi_set_instance_data(env, instance, Some(drop_instance), ptr::null_mut()) };
     for (name, function) in FUNCTIONS {
         let mut value = ptr::null_mut();
         let data = ptr::from_ref(function).cast_mut().cast::<c_void>();
@@ -34,6 +37,12 @@ extern "C" fn napi_register_module_v1(env: sys::napi_env, exports: sys::napi_val
         }
     }
     exports
+}
+
+/// The environment ends.
+unsafe extern "C" fn drop_instance(_: sys::napi_env, instance: *mut c_void, _: *mut c_void) {
+    // SAFETY: it is called once, with what `napi_register_module_v1` set, and no call can follow.
+    drop(unsafe { Box::from_raw(instance.cast::<Instance>()) });
 }
 
 /// The way of every call: arguments in, the function, a value or an error out.
