@@ -1,0 +1,38 @@
+/** The bytes of a message as what an application gets: copies, unless the bytes are its own. */
+
+import { types } from 'node:util';
+import { Kind } from './link';
+
+/** Node's own decoders, without the look-up of the encoding's name that `toString` does for each message. */
+interface Slices {
+  latin1Slice(start: number, end: number): string;
+  utf8Slice(start: number, end: number): string;
+}
+
+/** A text message as a string. */
+export function toText(bytes: Buffer, start: number, end: number, kind: Kind): string {
+  const { latin1Slice, utf8Slice } = bytes as Buffer & Slices;
+  return (kind === Kind.Ascii ? latin1Slice : utf8Slice).call(bytes, start, end);
+}
+
+/** A message as a Buffer. */
+export function toBuffer(bytes: Buffer, start: number, end: number, owned: boolean): Buffer {
+  if (owned) return bytes.subarray(start, end);
+  const copy = Buffer.allocUnsafe(end - start);
+  bytes.copy(copy, 0, start, end);
+  return copy;
+}
+
+/** A message as an ArrayBuffer that holds nothing else. */
+export function toArrayBuffer(bytes: Buffer, start: number, end: number, owned: boolean): ArrayBuffer {
+  const { buffer, byteOffset } = bytes as Buffer & { buffer: ArrayBuffer };
+  const isWhole = byteOffset + start === 0 && buffer.byteLength === end;
+  return owned && isWhole ? buffer : buffer.slice(byteOffset + start, byteOffset + end);
+}
+
+/** Bytes that an application gave, as a view of them; undefined where it gave something else. */
+export function viewOf(data: unknown): Uint8Array | undefined {
+  if (data instanceof Uint8Array) return data;
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return types.isAnyArrayBuffer(data) ? new Uint8Array(data) : undefined;
+}
