@@ -12,7 +12,9 @@ import { type Deflate, type Kind, Link, type LinkHandler } from './link';
 
 import { type Opened, Opening, type OpeningListener, type OpeningPlan } from './opening';
 import type { Limits } from './options';
-import { SendQueue } from './send-queue';
+import { type Done, SendQueue } from './send-queue';
+
+export type { Done };
 
 export const CONNECTING = 0;
 export const OPEN = 1;
@@ -20,9 +22,6 @@ export const CLOSING = 2;
 export const CLOSED = 3;
 /** The states by their names. */
 export const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const;
-
-/** Called when a message is handed to the network, or with the reason why it never will be. */
-export type Done = (error?: Error) => void;
 
 /** What a link is told of the connection. */
 export interface ConnectionSettings {
@@ -163,7 +162,11 @@ export abstract class Connection implements LinkHandler, OpeningListener {
       (error) => this.fail(error),
     );
     const send = isBinary ? 'sendBinary' : 'sendText';
-    this.#queue.pushBlob(blob, (data) => this.#onLink((link) => link[send](data, compress, done), done));
+    this.#queue.pushBlob(
+      blob,
+      (data) => this.#onLink((link) => link[send](data, compress, done), done),
+      done,
+    );
   }
 
   /** Counts what is given to `send` when it is too late, and says so. */
@@ -187,7 +190,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   /** Sends behind all that waits to be sent. */
   protected inOrder(bytes: number, send: (link: Link) => void, done?: Done): void {
     if (this.#queue === undefined) this.#onLink(send, done);
-    else this.#queue.push(bytes, () => this.#onLink(send, done));
+    else this.#queue.push(bytes, () => this.#onLink(send, done), done);
   }
 
   #onLink(send: (link: Link) => void, done: Done | undefined): void {

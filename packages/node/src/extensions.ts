@@ -33,9 +33,14 @@ export function confirmDeflate(option: Option, answer: string): Deflate {
       threshold,
     };
   } catch (cause) {
-    const error = invalid(`Invalid Sec-WebSocket-Extensions header: ${(cause as Error).message}`);
-    error.cause = cause;
-    throw error;
+    // In the words of `ws`; the core says more exactly what is wrong.
+    const isUnoffered = /not offered \(RFC 6455/.test((cause as Error).message);
+    throw invalid(
+      isUnoffered
+        ? 'Server indicated an extension that was not requested'
+        : 'Invalid Sec-WebSocket-Extensions header',
+      cause,
+    );
   }
 }
 
@@ -58,6 +63,9 @@ function wanted(option: Option): [takeover: number, serverBits: number, clientBi
   return [takeover, serverMaxWindowBits, clientBits];
 }
 
-function invalid(message: string): OpeningError {
-  return new OpeningError('WS_ERR_INVALID_RESPONSE', message);
+function invalid(message: string, cause?: unknown): OpeningError {
+  return Object.assign(
+    new OpeningError('WS_ERR_INVALID_RESPONSE', message),
+    cause === undefined ? {} : { cause },
+  );
 }

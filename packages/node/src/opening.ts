@@ -175,7 +175,7 @@ export class Opening {
       host: hostOf(url),
       hostname: undefined,
       method: 'GET',
-      port: portOf(url),
+      port: url.port === '' ? portOf(url) : url.port,
       protocol: undefined,
       timeout: undefined,
     } as https.RequestOptions;
