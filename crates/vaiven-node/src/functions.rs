@@ -19,10 +19,14 @@ use vaiven_proto::{
 
 /// Every function by its name.
 pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
+    ("acceptDeflate", handshake::accept_deflate),
     ("acceptKey", handshake::accept_key),
     ("adopt", adopt),
     ("answer", answer),
     ("attach", attach),
+    ("checkOrigin", handshake::check_origin),
+    ("checkResponse", handshake::check_response),
+    ("checkUpgrade", handshake::check_upgrade),
     ("close", close),
     ("collect", collect),
     ("create", create),
@@ -33,6 +37,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("heldBytes", held_bytes),
     ("joinEventLoop", join_event_loop),
     ("keepAlive", keep_alive),
+    ("offerDeflate", handshake::offer_deflate),
     ("ping", ping),
     ("pong", pong),
     ("release", release),

@@ -7,11 +7,19 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type * as handshake from './handshake';
 
 /** What crates/vaiven-node exports (functions.rs). A connection is the number that `attach` gave. */
 export interface Native {
   /** The value of Sec-WebSocket-Accept, or null where the key is not the base64 of 16 bytes (RFC 6455 4.2.2). */
   acceptKey(key: string): string | null;
+
+  // The opening handshake: handshake.ts says what these do.
+  checkUpgrade: typeof handshake.checkUpgrade;
+  checkOrigin: typeof handshake.checkOrigin;
+  offerDeflate: typeof handshake.offerDeflate;
+  acceptDeflate: typeof handshake.acceptDeflate;
+  checkResponse: typeof handshake.checkResponse;
 
   /** Begins the engine of this thread on the memory that shared-memory.ts describes. */
   create(
