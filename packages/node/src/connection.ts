@@ -8,7 +8,7 @@ import type { Blob } from 'node:buffer';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { OpeningError, violationError } from './errors';
-import { type Deflate, type Kind, Link, type LinkHandler } from './link';
+import { type Kind, Link, type LinkHandler } from './link';
 
 import { type Opened, Opening, type OpeningListener, type OpeningPlan } from './opening';
 import type { Limits } from './options';
@@ -27,13 +27,6 @@ export const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const;
 export interface ConnectionSettings {
   limits: Limits;
   autoPong: boolean;
-}
-
-/** What the opening handshake agreed on. */
-export interface Agreed {
-  protocol: string;
-  extensions: string;
-  deflate: Deflate | undefined;
 }
 
 /** A connection as a socket object sees it. */
@@ -93,10 +86,10 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   }
 
   /** Takes over a stream on which the opening handshake is done. */
-  adopt(role: 'client' | 'server', stream: Duplex, head: Buffer, agreed: Agreed): void {
+  adopt(role: 'client' | 'server', { stream, head, agreed }: Opened): void {
     const { autoPong, limits } = this.settings;
     this.stream = stream;
-    this.protocol = agreed.protocol;
+    this.protocol = agreed.subprotocol;
     this.extensions = agreed.extensions;
     this.link = Link.attach(
       stream,
@@ -105,7 +98,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
         role,
         maxPayload: limits.maxPayload,
         maxFragments: limits.maxFragments,
-        ...(agreed.deflate === undefined ? {} : { deflate: agreed.deflate }),
+        deflate: agreed.deflate ?? undefined,
         autoPong,
       },
       this,
@@ -118,10 +111,10 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     this.request = request;
   }
 
-  opened({ stream, head, protocol, extensions, deflate }: Opened): void {
+  opened(opened: Opened): void {
     this.#opening = undefined;
     this.request = undefined;
-    this.adopt('client', stream, head, { protocol, extensions, deflate });
+    this.adopt('client', opened);
   }
 
   failed(error: Error): void {
