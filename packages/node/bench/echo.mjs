@@ -4,7 +4,6 @@
 // benchmark need them.
 
 import http from 'node:http';
-import process from 'node:process';
 import { parseArgs } from 'node:util';
 
 const { values, positionals } = parseArgs({
@@ -66,7 +65,13 @@ async function serveVaiven() {
     }
     socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields.join('\r\n')}\r\n\r\n`);
     const echo = new Echo();
-    const options = { role: 'server', maxPayload, maxFragments: 16_384, deflate: deflate?.agreed };
+    const options = {
+      role: 'server',
+      maxPayload,
+      maxFragments: 16_384,
+      deflate: deflate?.agreed,
+      socket: 'released',
+    };
     echo.link = Link.attach(socket, head, options, echo);
   });
   server.listen(Number(port), hostname);
