@@ -30,9 +30,15 @@ export function toArrayBuffer(bytes: Buffer, start: number, end: number, owned: 
   return owned && isWhole ? buffer : buffer.slice(byteOffset + start, byteOffset + end);
 }
 
+const NOTHING = new Uint8Array(0);
+
 /** Bytes that an application gave, as a view of them; undefined where it gave something else. */
 export function viewOf(data: unknown): Uint8Array | undefined {
-  if (data instanceof Uint8Array) return data;
-  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return types.isAnyArrayBuffer(data) ? new Uint8Array(data) : undefined;
+  if (data instanceof Uint8Array && data.length > 0) return data;
+  if (!ArrayBuffer.isView(data) && !types.isAnyArrayBuffer(data)) return undefined;
+  // Memory that was taken away has no bytes, and allows no view.
+  if (data.byteLength === 0) return NOTHING;
+  return ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data);
 }

@@ -28,7 +28,8 @@ export class StreamTransport implements Transport, engine.Source {
     this.socket = socket;
     if (head.length > 0) {
       this.chunks.push(Buffer.from(head));
-      process.nextTick(() => this.request());
+      // A task of its own: promises that the event `open` settles go on before the first message.
+      setImmediate(() => this.request());
     }
     socket.on('data', (chunk: Buffer) => {
       this.chunks.push(chunk);
