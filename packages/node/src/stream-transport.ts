@@ -65,7 +65,8 @@ export class StreamTransport implements Transport, engine.Source {
     const payload = engine.amountOf(id) - this.inFlight;
     this.inFlight += payload;
     this.socket.write(bytes, (error) => {
-      if (error || this.link.id < 0) {
+      // A socket that is destroyed tells nobody that its last write was cut off.
+      if (error || this.socket.destroyed || this.link.id < 0) {
         return;
       }
       this.inFlight -= payload;
