@@ -24,6 +24,7 @@ const PORT = 18_431;
 const dialers = {
   async vaiven(url, arrived) {
     const { Link } = await import('../dist/link.js');
+    const { keep } = await import('../dist/payload.js');
     const http = await import('node:http');
     const request = http.request({
       ...{ host: url.hostname, port: url.port },
@@ -38,7 +39,7 @@ const dialers = {
     const [, socket, head] = await once(request, 'upgrade');
     const handler = {
       message(bytes, start, end, _kind, owned) {
-        arrived(owned ? bytes : Buffer.from(bytes.subarray(start, end)));
+        arrived(keep(bytes, start, end, owned));
         return false;
       },
       ping() {},
