@@ -5,7 +5,8 @@
 
 import { WsWebSocket } from './ws';
 
-export { CloseEvent, ErrorEvent, MessageEvent } from './events';
+export { CloseEvent, ErrorEvent } from './events';
+export { MessageEvent } from './message-event';
 export type { ClientOptions, DeflateOptions } from './options';
 export { Sender } from './sender';
 export { setBaseURL } from './url';
