@@ -430,7 +430,7 @@ fn node_tests() -> Result<Tally, String> {
         return Err("packages/node does not build".to_owned());
     }
     let checked = Tally::of(&npm(&["run", "check"])?);
-    let tested = npm(&["test", "--", "--test-reporter=spec"])?;
+    let tested = npm(&["test"])?;
     Ok(checked.and(node_tally(&tested.output).checked(tested.ok)))
 }
 
