@@ -65,6 +65,13 @@ const SUITES: &[Suite] = &[
         minutes: 60,
         run: rust,
     },
+    Suite {
+        name: "node",
+        about: "the npm package: lint, types, tests",
+        by_default: true,
+        minutes: 30,
+        run: node,
+    },
     Suite { name: "fuzz", about: "every fuzz target for a minute", by_default: true, minutes: 45, run: fuzz },
     Suite {
         name: "conformance",
@@ -402,6 +409,29 @@ fn server_binary() -> Result<PathBuf, String> {
 fn release_build(what: &[&str]) -> Result<(), String> {
     let finished = host::run(host::cargo(&["build", "--release"]).args(what))?;
     if finished.ok { Ok(()) } else { Err(format!("cargo build --release {} failed", what.join(" "))) }
+}
+
+fn node() -> Outcome {
+    node_tests().into()
+}
+
+/// Builds the npm package and its native core; lint and types are a check each.
+fn node_tests() -> Result<Tally, String> {
+    host::ensure(&["node"], "nodejs")?;
+    let npm = host::ensure(&["npm"], "npm")?;
+    let dir = host::root().join("packages/node");
+    let npm = |arguments: &[&str]| {
+        host::run(Command::new(&npm).args(arguments).env("NO_COLOR", "1").current_dir(&dir))
+    };
+    if !is_installed(&dir) && !npm(&["ci", "--no-audit", "--no-fund"])?.ok {
+        return Err("npm ci failed in packages/node".to_owned());
+    }
+    if !npm(&["run", "build"])?.ok {
+        return Err("packages/node does not build".to_owned());
+    }
+    let checked = Tally::of(&npm(&["run", "check"])?);
+    let tested = npm(&["test"])?;
+    Ok(checked.and(node_tally(&tested.output).checked(tested.ok)))
 }
 
 fn browser() -> Outcome {

@@ -12,7 +12,7 @@ use crate::mask::{apply_mask, rotate_key};
 use crate::utf8::{Utf8Validator, is_utf8};
 use crate::{CloseFrame, Limits, Message, Role, Text, Violation};
 use bytes::{BufMut, Bytes, BytesMut, buf::Limit};
-use std::time::Instant;
+use std::{ops::Range, time::Instant};
 
 /// What the peer sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,15 @@ pub enum Incoming {
     Pong(Bytes),
     /// The peer's Close frame; nothing follows it.
     Close(Option<CloseFrame>),
+}
+
+/// A message that lies whole in the buffer that it was read into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeMessage {
+    /// Whether it is text, which is then valid UTF-8.
+    pub is_text: bool,
+    /// Where its payload lies, unmasked.
+    pub payload: Range<usize>,
 }
 
 /// A frame whose payload has not arrived in full.
@@ -230,6 +239,19 @@ impl Decoder {
         let payload = received.split_at_mut(frame.header_len).1;
         self.unmask_common(&frame, payload)?;
         Some(message(frame.is_text, Bytes::copy_from_slice(payload)))
+    }
+
+    /// The common case for those who keep what they read in a buffer of their own: the message is unmasked and
+    /// validated where it lies. It ends with its payload; what stands behind it is the next frame.
+    ///
+    /// `None` says nothing about the input, but a part of it may be unmasked: pass the same bytes to
+    /// [`decode`](Self::decode) next.
+    #[inline]
+    pub fn decode_in_place(&mut self, received: &mut [u8]) -> Option<WholeMessage> {
+        let frame = self.common_frame(received)?;
+        let payload = frame.header_len..frame.header_len + frame.len;
+        self.unmask_common(&frame, received.get_mut(payload.clone())?)?;
+        Some(WholeMessage { is_text: frame.is_text, payload })
     }
 
     /// The frame at the front of `received`, if it is a whole message and nothing is open before it.

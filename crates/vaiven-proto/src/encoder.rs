@@ -170,6 +170,64 @@ impl Encoder {
         Ok(())
     }
 
+    /// Queues a message, Text or Binary, whose payload stays the caller's: it is copied, or compressed, at once.
+    ///
+    /// # Errors
+    /// [`Closing`] after a Close frame.
+    #[inline]
+    pub fn payload(&mut self, opcode: OpCode, payload: &[u8], compress: Compress) -> Result<(), Closing> {
+        debug_assert!(matches!(opcode, OpCode::Text | OpCode::Binary), "{opcode:?} begins no message");
+        if self.closing {
+            return Err(Closing);
+        }
+        self.queue_waiting_pong();
+        if self.deflate.is_some()
+            && let Some(deflated) = self.compress(payload, compress)
+        {
+            self.fragments(opcode, true, Bytes::from(deflated));
+        } else if payload.len() < SHARE_MIN.min(self.max_frame_bytes) {
+            self.data(true, opcode, payload);
+        } else {
+            self.fragments(opcode, false, Bytes::copy_from_slice(payload));
+        }
+        Ok(())
+    }
+
+    /// Queues a fragment of a message that has more: the first is Text or Binary, those behind it Continuation. It is
+    /// not compressed. Until [`last_fragment`](Self::last_fragment) only control frames may be queued between.
+    ///
+    /// # Errors
+    /// [`Closing`] after a Close frame.
+    pub fn fragment(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), Closing> {
+        debug_assert!(!opcode.is_control(), "{opcode:?} is not fragmented");
+        self.unfinished(false, opcode, payload)
+    }
+
+    /// Queues the last fragment of a message.
+    ///
+    /// # Errors
+    /// [`Closing`] after a Close frame.
+    pub fn last_fragment(&mut self, payload: &[u8]) -> Result<(), Closing> {
+        self.unfinished(true, OpCode::Continuation, payload)
+    }
+
+    fn unfinished(&mut self, fin: bool, opcode: OpCode, payload: &[u8]) -> Result<(), Closing> {
+        if self.closing {
+            return Err(Closing);
+        }
+        self.queue_waiting_pong();
+        self.data(fin, opcode, payload);
+        Ok(())
+    }
+
+    /// Queues an uncompressed data frame, joined with others.
+    #[inline]
+    fn data(&mut self, fin: bool, opcode: OpCode, payload: &[u8]) {
+        let masking_key = self.masking_key();
+        let payload_len = payload.len() as u64;
+        self.joined(FrameHeader { fin, rsv1: false, opcode, masking_key, payload_len }, payload);
+    }
+
     /// Queues a message that may be compressed, fragmented, or queued by reference.
     fn long_message(&mut self, opcode: OpCode, payload: Bytes, compress: Compress) {
         if self.deflate.is_some()

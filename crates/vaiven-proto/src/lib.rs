@@ -38,7 +38,7 @@ mod violation;
 
 pub use close::{CloseCode, CloseFrame};
 pub use connection::Connection;
-pub use decoder::{Decoder, Incoming};
+pub use decoder::{Decoder, Incoming, WholeMessage};
 pub use encoder::{Closing, Compress, Encoder, FillRandom};
 pub use frame::{FrameHeader, MAX_CONTROL_BYTES, OpCode};
 pub use input::{Input, MAX_SHARE};

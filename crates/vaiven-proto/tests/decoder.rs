@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use vaiven_proto::deflate::{DeflateParams, Inflater, WindowBits};
 use vaiven_proto::{
     CloseCode, CloseFrame, Decoder, FrameHeader, Incoming, Input, Limits, Message, OpCode, Role, Violation,
-    mask::apply_mask,
+    WholeMessage, mask::apply_mask,
 };
 
 type Outcome = (Vec<Incoming>, Option<Violation>);
@@ -98,6 +98,39 @@ fn feed_direct(mut decoder: Decoder, wire: &[u8], step: usize) -> Outcome {
     outcome
 }
 
+/// Reads as one does who keeps a buffer: whole messages are taken where they lie, the rest is passed on as a copy.
+fn feed_in_place(mut decoder: Decoder, wire: &[u8], step: usize) -> Outcome {
+    let mut outcome = Outcome::default();
+    for read in wire.chunks(step) {
+        let mut read = read.to_vec();
+        let mut rest = &mut read[..];
+        loop {
+            if let Some(WholeMessage { is_text, payload }) = decoder.decode_in_place(rest) {
+                let (taken, later) = std::mem::take(&mut rest).split_at_mut(payload.end);
+                let payload = &taken[payload];
+                outcome.0.push(if is_text {
+                    text(std::str::from_utf8(payload).expect("text is validated"))
+                } else {
+                    binary(payload)
+                });
+                rest = later;
+                continue;
+            }
+            // One event at a time, so that whole messages behind it are found in place again.
+            let mut input = Input::from(&*rest);
+            match decoder.decode(&mut input) {
+                Ok(Some(event)) => outcome.0.push(event),
+                Ok(None) => break,
+                Err(violation) => assert_eq!(outcome.1.replace(violation), None),
+            }
+            let left = input.len();
+            let taken = rest.len() - left;
+            rest = &mut std::mem::take(&mut rest)[taken..];
+        }
+    }
+    outcome
+}
+
 fn xorshift(state: &mut u64) -> usize {
     *state ^= *state << 13;
     *state ^= *state >> 7;
@@ -114,6 +147,7 @@ fn check_with(limits: &Limits, deflate: bool, role: Role, wire: &[u8], expected:
     }
     for step in [700, 20_000, 100_000] {
         assert_eq!(&feed_direct(new(), wire, step), expected, "direct in steps of {step}");
+        assert_eq!(&feed_in_place(new(), wire, step), expected, "in place in steps of {step}");
     }
     let seeds = match wire.len() {
         _ if cfg!(miri) => 2,
@@ -431,4 +465,18 @@ fn only_a_whole_message_and_nothing_else_is_decoded_alone() {
     check(&frame(Role::Server, 0x81, b"unmasked"), None);
     check(&frame(Role::Client, 0x81, b"\xff"), None);
     check(&frame(Role::Client, 0x81, &vec![b'a'; 20_001]), None);
+}
+
+#[test]
+fn whole_message_in_place_ends_where_the_next_frame_begins() {
+    let mut wire = frame(Role::Client, 0x81, "vaivén".as_bytes());
+    let end = wire.len();
+    wire.extend(frame(Role::Client, 0x82, &[7; 300]));
+    let mut decoder = decoder(Role::Server, &Limits::server(), false);
+    let first = decoder.decode_in_place(&mut wire).expect("the message is whole");
+    assert_eq!(first, WholeMessage { is_text: true, payload: 6..end });
+    assert_eq!(&wire[first.payload], "vaivén".as_bytes());
+    let second = decoder.decode_in_place(&mut wire[end..]).expect("the message is whole");
+    assert_eq!(wire[end..][second.payload], [7; 300]);
+    assert_eq!(decoder.decode_in_place(&mut []), None);
 }

@@ -1,0 +1,17 @@
+/**
+ * `import 'vaiven/global'`: `WebSocket` and the events that belong to it are this package's from then on, as globals like
+ * in a browser.
+ */
+
+import { CloseEvent, ErrorEvent } from './events';
+import { MessageEvent } from './message-event';
+import { WebSocket } from './websocket';
+
+for (const value of [WebSocket, CloseEvent, ErrorEvent, MessageEvent]) {
+  Object.defineProperty(globalThis, value.name, {
+    value,
+    configurable: true,
+    enumerable: false,
+    writable: true,
+  });
+}
