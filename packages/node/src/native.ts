@@ -45,6 +45,16 @@ export interface Native {
     pingInterval: number,
     pongTimeout: number,
   ): number;
+  /** Joins this thread's event loop; `dispatch` is called with each batch. False where that is not possible. */
+  joinEventLoop(slab: ArrayBuffer, dispatch: () => void): boolean;
+  /** Reads and writes the socket of a connection from now on, through a descriptor of its own. */
+  adopt(connection: number, descriptor: number): void;
+  /** Reads from an adopted socket, or does not. */
+  setReading(connection: number, isReading: boolean): void;
+  /** Whether the process stays alive for the sake of adopted sockets. */
+  keepAlive(alive: boolean): void;
+  /** Ends this direction of the transport behind what waits. */
+  end(connection: number): void;
   /** Forgets a connection. */
   release(connection: number): void;
   /** Decodes what a stream gave from `start` on, and says where it stopped: at the end, or when records were full. */

@@ -32,6 +32,15 @@ const LENGTHS = [0, 1, 125, 126, 1000, 4095, 4096, 16_384, 16_385, 65_535, 65_53
 describe('a link in the role of the server', () => {
   const state = useServer();
 
+  test('is carried in the way that the environment asks for', async () => {
+    const peer = await connect(state.url);
+    const isStream = process.env.VAIVEN_TRANSPORT === 'stream' || process.platform !== 'linux';
+    const { transport } = state.accepted.link;
+    assert.equal(transport.constructor.name, isStream ? 'StreamTransport' : 'LoopTransport');
+    peer.terminate();
+    await state.accepted.named('ended');
+  });
+
   test('gets messages of every length and kind as they were sent', async () => {
     const peer = await connect(state.url);
     const expected = [];
@@ -462,6 +471,29 @@ describe('a handler', () => {
     socket.end();
     await accepted.named('ended');
     assert.deepEqual(order, ['a', 'b', 'a microtask', 'b microtask']);
+  });
+
+  test('that throws does not keep the events behind it from being told', async () => {
+    const socket = await rawClient(state.port);
+    const { accepted } = state;
+    const thrown = [];
+    const listeners = process.rawListeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', (error) => thrown.push(error.message));
+    accepted.message = (bytes, start, end) => {
+      const name = bytes.latin1Slice(start, end);
+      accepted.record(name);
+      throw new Error(name);
+    };
+    socket.write(Buffer.concat(['a', 'b', 'c'].map((name) => clientFrame(0x81, Buffer.from(name)))));
+    socket.end();
+    await accepted.named('ended');
+    process.removeAllListeners('uncaughtException');
+    for (const listener of listeners) {
+      process.on('uncaughtException', listener);
+    }
+    assert.deepEqual(accepted.events, [['a'], ['b'], ['c'], ['ended', null]]);
+    assert.deepEqual(thrown, ['a', 'b', 'c']);
   });
 
   test('that aborts gets no further message', async () => {

@@ -99,10 +99,8 @@ impl<'a> Env<'a> {
     pub(crate) fn truth(self, value: Value<'a>) -> Result<bool, Failure> {
         let mut truth = false;
         // SAFETY: the environment is the running one and the value of an open scope.
-        check(
-            unsafe { sys::napi_get_value_bool(self.raw, value.raw, &raw mut truth) },
-            "a boolean was expected",
-        )?;
+        let status = unsafe { sys::napi_get_value_bool(self.raw, value.raw, &raw mut truth) };
+        check(status, "a boolean was expected")?;
         Ok(truth)
     }
 
