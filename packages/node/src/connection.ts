@@ -18,6 +18,8 @@ export const CONNECTING = 0;
 export const OPEN = 1;
 export const CLOSING = 2;
 export const CLOSED = 3;
+/** The states by their names. */
+export const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const;
 
 /** Called when a message is handed to the network, or with the reason why it never will be. */
 export type Done = (error?: Error) => void;
@@ -134,7 +136,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     return (this.link?.bufferedAmount ?? 0) + (this.#queue?.bytes ?? 0) + this.lateBytes;
   }
 
-  sendText(text: string | Buffer, compress: boolean | undefined, done?: Done): void {
+  sendText(text: string | Uint8Array, compress: boolean | undefined, done?: Done): void {
     if (this.#queue === undefined) this.link?.sendText(text, compress, done);
     else this.inOrder(Buffer.byteLength(text), (link) => link.sendText(text, compress, done), done);
   }
@@ -148,19 +150,27 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     }
   }
 
-  sendBlob(blob: Blob, compress: boolean | undefined, done?: Done): void {
+  /** Sends a part of a message that goes on. */
+  sendFragment(data: string | Uint8Array, isText: boolean, done?: Done): void {
+    this.inOrder(Buffer.byteLength(data), (link) => link.sendFragment(data, isText, false, done), done);
+  }
+
+  sendBlob(blob: Blob, isBinary: boolean, compress: boolean | undefined, done?: Done): void {
     this.#queue ??= new SendQueue(
       () => {
         this.#queue = undefined;
       },
       (error) => this.fail(error),
     );
-    this.#queue.pushBlob(blob, (data) => this.#onLink((link) => link.sendBinary(data, compress, done), done));
+    const send = isBinary ? 'sendBinary' : 'sendText';
+    this.#queue.pushBlob(blob, (data) => this.#onLink((link) => link[send](data, compress, done), done));
   }
 
-  /** Counts what is given to `send` when it is too late. */
-  sendLate(bytes: number): void {
+  /** Counts what is given to `send` when it is too late, and says so. */
+  refuse(bytes: number, done?: Done): void {
     this.lateBytes += bytes;
+    const state = `readyState ${this.readyState} (${STATES[this.readyState]})`;
+    if (done !== undefined) process.nextTick(done, new Error(`WebSocket is not open: ${state}`));
   }
 
   sendControl(kind: 'ping' | 'pong', payload: Uint8Array, done?: Done): void {

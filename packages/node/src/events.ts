@@ -139,11 +139,21 @@ const NO_PORTS: readonly unknown[] = Object.freeze([]);
 class FiredMessageEvent extends Event {
   readonly #data: unknown;
   readonly #origin: string;
+  readonly #target: unknown;
 
-  constructor(data: unknown, origin: string) {
+  constructor(data: unknown, origin: string, target: unknown) {
     super('message');
     this.#data = data;
     this.#origin = origin;
+    this.#target = target;
+  }
+
+  override get target(): EventTarget | null {
+    return (this.#target as EventTarget | undefined) ?? super.target;
+  }
+
+  override get currentTarget(): EventTarget | null {
+    return (this.#target as EventTarget | undefined) ?? super.currentTarget;
   }
 
   get data(): unknown {
@@ -175,8 +185,9 @@ asInterface(FiredMessageEvent, 'MessageEvent', ['data', 'origin', 'lastEventId',
 Object.setPrototypeOf(FiredMessageEvent.prototype, MessageEvent.prototype);
 Object.defineProperty(FiredMessageEvent.prototype, 'constructor', { value: MessageEvent });
 
-export function messageEvent(data: unknown, origin: string): Event {
-  return new FiredMessageEvent(data, origin);
+/** A message; with a target only where no EventTarget is going to dispatch it. */
+export function messageEvent(data: unknown, origin: string, target?: unknown): Event {
+  return new FiredMessageEvent(data, origin, target);
 }
 
 /**

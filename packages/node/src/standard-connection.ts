@@ -22,6 +22,8 @@ const abandoned = new FinalizationRegistry<StandardConnection>((connection) => c
 
 /** A connection of a `WebSocket` of the standard. */
 export class StandardConnection extends Connection {
+  /** Whether the application said what binary messages are to be; else the emitter's side has Buffers, as in `ws`. */
+  isBinaryTypeChosen = false;
   readonly #weak: WeakRef<WebSocket>;
   /** There while somebody listens to what may still come. */
   #strong: WebSocket | undefined;
@@ -55,7 +57,7 @@ export class StandardConnection extends Connection {
     return this.#task?.amount ?? super.bufferedAmount;
   }
 
-  override sendText(text: string, compress: boolean | undefined, done?: Done): void {
+  override sendText(text: string | Uint8Array, compress: boolean | undefined, done?: Done): void {
     this.#count(Buffer.byteLength(text));
     super.sendText(text, compress, done);
   }
@@ -65,13 +67,13 @@ export class StandardConnection extends Connection {
     super.sendBinary(bytes, compress, done);
   }
 
-  override sendBlob(blob: Blob, compress: boolean | undefined, done?: Done): void {
+  override sendBlob(blob: Blob, isBinary: boolean, compress: boolean | undefined, done?: Done): void {
     this.#count(blob.size);
-    super.sendBlob(blob, compress, done);
+    super.sendBlob(blob, isBinary, compress, done);
   }
 
-  override sendLate(bytes: number): void {
-    super.sendLate(bytes);
+  override refuse(bytes: number, done?: Done): void {
+    super.refuse(bytes, done);
     if (this.#task !== undefined) this.#task.amount += bytes;
   }
 
@@ -93,7 +95,8 @@ export class StandardConnection extends Connection {
     const emits = isHeard(socket, 'message');
     try {
       if (emits) {
-        const data = isBinary ? this.#binary(bytes, start, end, owned) : toBuffer(bytes, start, end, owned);
+        const asBuffer = !isBinary || !this.isBinaryTypeChosen;
+        const data = asBuffer ? toBuffer(bytes, start, end, owned) : this.#binary(bytes, start, end, owned);
         socket.emit('message', data, isBinary);
       }
     } finally {

@@ -7,7 +7,7 @@ import type { Blob as NodeBlob } from 'node:buffer';
 import { type ClientRequest, validateHeaderName, validateHeaderValue } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { inspect, types } from 'node:util';
-import { CONNECTING, type Connection, type Done, OPEN } from './connection';
+import { CONNECTING, type Connection, type Done, OPEN, STATES } from './connection';
 import { type Emitter, makeEmitter } from './emitter';
 import type { CloseEvent, MessageEvent } from './events';
 import { offerDeflate } from './extensions';
@@ -233,7 +233,9 @@ export class WebSocket extends EventTarget {
     const connection = this.#own;
     const text = toDOMString(type);
     // A value that an enumeration does not have changes nothing (Web IDL, attribute setters).
-    if (text === 'blob' || text === 'arraybuffer') connection.binaryType = text;
+    if (text !== 'blob' && text !== 'arraybuffer') return;
+    connection.binaryType = text;
+    if (connection instanceof StandardConnection) connection.isBinaryTypeChosen = true;
   }
 
   /** Sends a message: text as text, everything else as bytes. */
@@ -335,11 +337,9 @@ export class WebSocket extends EventTarget {
       );
     }
     if (connection.readyState === OPEN) connection.sendControl(kind, bytes, callback);
-    else refuse(connection, bytes.length, callback);
+    else connection.refuse(bytes.length, callback);
   }
 }
-
-const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const;
 
 for (const [value, name] of STATES.entries()) {
   for (const target of [WebSocket, WebSocket.prototype]) {
@@ -402,24 +402,14 @@ function deliver(
   done: Done | undefined,
 ): void {
   const compress = options?.compress;
-  const isText = options?.binary === undefined ? typeof payload === 'string' : !options.binary;
+  const isText = !(options?.binary ?? typeof payload !== 'string');
   if (connection.readyState !== OPEN) {
     const bytes = payload instanceof Blob ? payload.size : Buffer.byteLength(payload);
-    refuse(connection, bytes, done);
-  } else if (payload instanceof Blob) connection.sendBlob(payload, compress, done);
+    connection.refuse(bytes, done);
+  } else if (payload instanceof Blob) connection.sendBlob(payload, !isText, compress, done);
   else if (isText)
     connection.sendText(typeof payload === 'string' ? payload : Buffer.from(payload), compress, done);
   else connection.sendBinary(typeof payload === 'string' ? Buffer.from(payload) : payload, compress, done);
-}
-
-function refuse(connection: Connection, bytes: number, done: Done | undefined): void {
-  connection.sendLate(bytes);
-  const { readyState } = connection;
-  if (done === undefined) return;
-  process.nextTick(
-    done,
-    new Error(`WebSocket is not open: readyState ${readyState} (${STATES[readyState]})`),
-  );
 }
 
 function isOptions(value: unknown): value is ClientOptions {

@@ -1,0 +1,15 @@
+/**
+ * The package's face for `require`. `require('vaiven')` itself is the socket as npm `ws` has it, callable as
+ * `require('ws')` is; the names hang on it.
+ */
+
+import { WsWebSocket } from './ws';
+
+export { CloseEvent, ErrorEvent, MessageEvent } from './events';
+export type { ClientOptions, DeflateOptions } from './options';
+export { Sender } from './sender';
+export { setBaseURL } from './url';
+export { WebSocket, type WebSocketEventMap } from './websocket';
+export { WsWebSocket as default };
+
+module.exports = Object.assign(WsWebSocket, exports);
