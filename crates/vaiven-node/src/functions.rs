@@ -19,10 +19,14 @@ use vaiven_proto::{
 
 /// Every function by its name.
 pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
+    ("acceptDeflate", handshake::accept_deflate),
     ("acceptKey", handshake::accept_key),
     ("adopt", adopt),
     ("answer", answer),
     ("attach", attach),
+    ("checkOrigin", handshake::check_origin),
+    ("checkResponse", handshake::check_response),
+    ("checkUpgrade", handshake::check_upgrade),
     ("close", close),
     ("collect", collect),
     ("confirmDeflate", handshake::confirm_deflate),

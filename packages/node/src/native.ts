@@ -7,18 +7,21 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type * as handshake from './handshake';
+import type { Deflate } from './link';
 
 /** What crates/vaiven-node exports (functions.rs). A connection is the number that `attach` gave. */
 export interface Native {
   /** The value of Sec-WebSocket-Accept, or null where the key is not the base64 of 16 bytes (RFC 6455 4.2.2). */
   acceptKey(key: string): string | null;
-  /**
-   * A client's offer of permessage-deflate. `takeover` has bit 1 where the server, and bit 2 where the client is to
-   * compress every message on its own; `clientBits` is 0 where the parameter is not offered.
-   */
-  offerDeflate(takeover: number, serverBits: number, clientBits: number): string;
-  /** What the answer to that offer agrees to: takeover + 4 * serverBits + 64 * clientBits. Throws what is wrong. */
-  confirmDeflate(takeover: number, serverBits: number, clientBits: number, answer: string): number;
+  // The opening handshake: handshake.ts says what these do.
+  checkUpgrade: typeof handshake.checkUpgrade;
+  checkOrigin: typeof handshake.checkOrigin;
+  offerDeflate: typeof handshake.offerDeflate;
+  /** What the answer to that offer agrees to; null where it declines, an error where it breaks a rule. */
+  confirmDeflate(config: handshake.DeflateConfig, extensions: string): Deflate | null;
+  acceptDeflate: typeof handshake.acceptDeflate;
+  checkResponse: typeof handshake.checkResponse;
 
   /** Begins the engine of this thread on the memory that shared-memory.ts describes. */
   create(

@@ -147,7 +147,7 @@ impl Poll {
         let handle: Handle = memory.as_mut_ptr().cast();
         let instance = ptr::from_ref(env.instance()?);
         let cleanup = ptr::null_mut();
-        let watched = Box::new(Watched { instance, dispatch, on_ready, memory: memory, cleanup });
+        let watched = Box::new(Watched { instance, dispatch, on_ready, memory, cleanup });
         // SAFETY: the handle has the size that libuv asks for and stays where it is until it is closed; the descriptor
         // is open; its first word becomes the pointer that the callbacks below read. The hook ends it all before the
         // environment does.
