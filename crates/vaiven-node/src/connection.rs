@@ -203,8 +203,11 @@ impl Connection {
                 events.push_payload(self.id, Kind::Ping as i32, payload);
             }
             Incoming::Pong(payload) => {
-                if let Some(keepalive) = &mut self.keepalive {
-                    keepalive.pong(&payload, now);
+                // The answer to a ping of our own is nothing that the application asked for.
+                if let Some(keepalive) = &mut self.keepalive
+                    && keepalive.pong(&payload, now).is_some()
+                {
+                    return;
                 }
                 events.push_payload(self.id, Kind::Pong as i32, payload);
             }

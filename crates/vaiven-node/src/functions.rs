@@ -9,7 +9,7 @@ use crate::event_loop::EventLoop;
 use crate::events::Events;
 use crate::ffi::{Env, Failure, Function, Memory, Value, argument};
 use crate::handshake;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Manner, Outgoing};
 use std::cell::{RefCell, RefMut};
 use std::time::Duration;
 use vaiven_proto::deflate::{DeflateConfig, DeflateParams, Inflater, WindowBits};
@@ -41,6 +41,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("offerDeflate", handshake::offer_deflate),
     ("ping", ping),
     ("pong", pong),
+    ("publish", publish),
     ("release", release),
     ("send", send),
     ("sendFragment", send_fragment),
@@ -246,6 +247,14 @@ fn flush<'a>(env: Env<'a>, _: &[Value<'a>]) -> Answer<'a> {
 fn send<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     let (flags, payload) = (env.index(argument(arguments, 1)?)?, env.bytes(argument(arguments, 2)?)?);
     env.instance()?.engine()?.send(id(env, arguments)?, flags, payload)?;
+    env.undefined()
+}
+
+/// `publish(connections, flags, payload)`: sends one message to many connections, whose numbers are 32 bits each.
+fn publish<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let manner = Manner::of(env.index(argument(arguments, 1)?)?);
+    let (connections, payload) = (env.bytes(argument(arguments, 0)?)?, env.bytes(argument(arguments, 2)?)?);
+    env.instance()?.engine()?.publish(connections, manner, payload)?;
     env.undefined()
 }
 

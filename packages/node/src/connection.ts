@@ -8,8 +8,7 @@ import type { Blob } from 'node:buffer';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { OpeningError, violationError } from './errors';
-import { type Deflate, type Kind, Link, type LinkHandler } from './link';
-
+import { type Deflate, type Kind, Link, type LinkHandler, type LinkOptions } from './link';
 import { type Opened, Opening, type OpeningListener, type OpeningPlan } from './opening';
 import type { Limits } from './options';
 import { SendQueue } from './send-queue';
@@ -24,10 +23,16 @@ export const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const;
 /** Called when a message is handed to the network, or with the reason why it never will be. */
 export type Done = (error?: Error) => void;
 
-/** What a link is told of the connection. */
+/** What happens to a message that would make more wait than `maxBufferedAmount`. */
+export type BufferPolicy = 'close' | 'drop';
+
+/** How a connection behaves. */
 export interface ConnectionSettings {
   limits: Limits;
   autoPong: boolean;
+  keepalive?: LinkOptions['keepalive'];
+  maxBufferedAmount?: number;
+  bufferPolicy?: BufferPolicy;
 }
 
 /** What the opening handshake agreed on. */
@@ -95,7 +100,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
 
   /** Takes over a stream on which the opening handshake is done. */
   adopt(role: 'client' | 'server', stream: Duplex, head: Buffer, agreed: Agreed): void {
-    const { autoPong, limits } = this.settings;
+    const { autoPong, keepalive, limits } = this.settings;
     this.stream = stream;
     this.protocol = agreed.protocol;
     this.extensions = agreed.extensions;
@@ -108,6 +113,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
         maxFragments: limits.maxFragments,
         ...(agreed.deflate === undefined ? {} : { deflate: agreed.deflate }),
         autoPong,
+        keepalive,
       },
       this,
     );
@@ -150,6 +156,11 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     }
   }
 
+  /** The link, where what is sent now need not wait for something sent before. */
+  get sharedLink(): Link | undefined {
+    return this.#queue === undefined && this.link?.isShareable ? this.link : undefined;
+  }
+
   /** Sends a part of a message that goes on. */
   sendFragment(data: string | Uint8Array, isText: boolean, done?: Done): void {
     this.inOrder(Buffer.byteLength(data), (link) => link.sendFragment(data, isText, false, done), done);
@@ -164,6 +175,27 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     );
     const send = isBinary ? 'sendBinary' : 'sendText';
     this.#queue.pushBlob(blob, (data) => this.#onLink((link) => link[send](data, compress, done), done));
+  }
+
+  /** Whether there is a limit to what may wait. */
+  get isBounded(): boolean {
+    return this.settings.maxBufferedAmount !== undefined;
+  }
+
+  /**
+   * Whether so many payload bytes more may wait. Where they may not, the message is refused with an error, and the
+   * policy may end the connection: with 1013, so that the peer knows to come back and ask for what it missed.
+   */
+  admit(bytes: number, done?: Done): boolean {
+    const { bufferPolicy, maxBufferedAmount = Number.POSITIVE_INFINITY } = this.settings;
+    const { bufferedAmount } = this;
+    if (bufferedAmount + bytes <= maxBufferedAmount) return true;
+    const message = `the message was not sent: ${bufferedAmount} bytes wait and maxBufferedAmount is ${maxBufferedAmount}`;
+    if (done !== undefined) {
+      process.nextTick(done, Object.assign(new Error(message), { code: 'ERR_VAIVEN_BUFFER_FULL' }));
+    }
+    if (bufferPolicy === 'close') this.close(1013, 'slow consumer: reconnect to go on');
+    return false;
   }
 
   /** Counts what is given to `send` when it is too late, and says so. */

@@ -168,6 +168,12 @@ export function sendBytes(id: number, bytes: Uint8Array, flags: number): number 
   return length;
 }
 
+/** Sends one message to many connections. */
+export function publish(ids: readonly number[], bytes: Uint8Array, flags: number): void {
+  native.publish(new Uint8Array(Uint32Array.from(ids).buffer), flags, bytes);
+  planFlush();
+}
+
 /** Sends a part of a message; `part` is that of `Native.sendFragment`. */
 export function sendFragment(id: number, part: number, bytes: Uint8Array, isAwaited: boolean): void {
   amounts[id] = (amounts[id] as number) + bytes.length;

@@ -191,6 +191,22 @@ export class Link {
     engine.sendBytes(this.id, bytes, manner(compress) | this.await(done));
   }
 
+  /** Sends one message to many links, which all have to be `isShareable`; it is framed once. */
+  static publish(
+    links: readonly Link[],
+    bytes: Uint8Array,
+    isText: boolean,
+    compress: boolean | undefined,
+  ): void {
+    const ids = links.map(({ id }) => id);
+    engine.publish(ids, bytes, manner(compress) | (isText ? Send.Text : 0));
+  }
+
+  /** Whether a message can be queued now that others get too: no message of several parts is unfinished. */
+  get isShareable(): boolean {
+    return !this.isClosing && !this.isFragmented;
+  }
+
   /**
    * Sends a part of a message, uncompressed: `fin` ends it. Whether it is text is said by the first part. A message that
    * is sent before the end is taken for the last part, as `ws` does.
