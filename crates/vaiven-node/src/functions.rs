@@ -11,6 +11,8 @@ use crate::ffi::{Env, Failure, Function, Memory, Value, argument};
 use crate::handshake;
 use crate::outgoing::{Manner, Outgoing};
 use std::cell::{RefCell, RefMut};
+#[cfg(target_os = "linux")]
+use std::os::fd::IntoRawFd;
 use std::time::Duration;
 use vaiven_proto::deflate::{DeflateConfig, DeflateParams, Inflater, WindowBits};
 use vaiven_proto::{
@@ -31,6 +33,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("collect", collect),
     ("confirmDeflate", handshake::confirm_deflate),
     ("create", create),
+    ("duplicate", duplicate),
     ("end", end),
     ("feed", feed),
     ("flush", flush),
@@ -175,6 +178,13 @@ fn adopt<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     env.undefined()
 }
 
+/// `duplicate(connection)`: another descriptor of an adopted socket, which is the caller's to close.
+#[cfg(target_os = "linux")]
+fn duplicate<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let fd = env.instance()?.engine()?.duplicate(id(env, arguments)?)?;
+    env.number(usize::try_from(fd.into_raw_fd()).map_err(|_| "a descriptor is below zero")?)
+}
+
 /// `setReading(connection, isReading)`: reads from an adopted socket, or does not.
 #[cfg(target_os = "linux")]
 fn set_reading<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
@@ -201,6 +211,8 @@ fn join_event_loop<'a>(env: Env<'a>, _: &[Value<'a>]) -> Answer<'a> {
 
 #[cfg(not(target_os = "linux"))]
 use not_joined as adopt;
+#[cfg(not(target_os = "linux"))]
+use not_joined as duplicate;
 #[cfg(not(target_os = "linux"))]
 use not_joined as keep_alive;
 #[cfg(not(target_os = "linux"))]

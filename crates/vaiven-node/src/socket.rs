@@ -46,6 +46,11 @@ impl Socket {
         self.update(epoll)
     }
 
+    /// Another descriptor of the same socket.
+    pub(crate) fn duplicate(&self) -> Result<OwnedFd, Errno> {
+        rustix::io::fcntl_dupfd_cloexec(&self.fd, 3)
+    }
+
     pub(crate) fn key(&self) -> u64 {
         self.key
     }

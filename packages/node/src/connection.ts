@@ -49,8 +49,6 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   protocol = '';
   extensions = '';
   binaryType: string;
-  /** The stream below; there from the opening on, also after the end. */
-  stream: Duplex | undefined;
   /** The request of the opening handshake, while there is one. */
   request: ClientRequest | undefined;
   isPaused = false;
@@ -63,6 +61,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   protected isCloseReceived = false;
   /** Payload bytes that were given to `send` when it was too late: the standard counts them, and for good. */
   protected lateBytes = 0;
+  #lastLink: Link | undefined;
   #opening: Opening | undefined;
   #queue: SendQueue | undefined;
   #closeTimer: NodeJS.Timeout | undefined;
@@ -101,7 +100,6 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   /** Takes over a stream on which the opening handshake is done. */
   adopt(role: 'client' | 'server', stream: Duplex, head: Buffer, agreed: Agreed): void {
     const { autoPong, keepalive, limits } = this.settings;
-    this.stream = stream;
     this.protocol = agreed.protocol;
     this.extensions = agreed.extensions;
     this.link = Link.attach(
@@ -119,6 +117,11 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     );
     this.readyState = OPEN;
     this.onOpen();
+  }
+
+  /** The stream below; there from the opening on, also after the end. */
+  get stream(): Duplex | undefined {
+    return (this.link ?? this.#lastLink)?.transport.socket;
   }
 
   requested(request: ClientRequest): void {
@@ -288,6 +291,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     if (this.readyState === CLOSED) return false;
     // Bytes that never left stay in the count.
     this.lateBytes = this.bufferedAmount;
+    this.#lastLink = this.link;
     this.link = undefined;
     this.#queue = undefined;
     const isLost = this.readyState === OPEN;

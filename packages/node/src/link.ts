@@ -104,6 +104,8 @@ export type Done = (error?: Error) => void;
 
 /** What carries a link's bytes. */
 export interface Transport {
+  /** The stream of Node's, for what it knows of addresses and certificates; also after the end. */
+  readonly socket: Duplex;
   /** Bytes wait to be written. */
   write(): void;
   /** Nothing more will be written: half-closes. */

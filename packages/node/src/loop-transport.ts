@@ -2,15 +2,16 @@
  * Bytes over a socket that the native core reads and writes itself, on Node's own event loop: plain TCP and Unix sockets
  * on Linux.
  *
- * The net.Socket stays, with reading stopped: it is what the connection's addresses, `server.close()` and whoever holds
- * the socket refer to. Its descriptor is duplicated, so that neither side can close the other's.
+ * The socket's descriptor is duplicated, so that neither side can close the other's. The net.Socket stays, with reading
+ * stopped, while somebody listens to it; else its handle is let go after the first turn of the loop (socket-shell.ts).
  */
 
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import * as engine from './engine';
 import type { Link, Transport } from './link';
 import { native } from './native';
+import { canLetGo, SocketShell } from './socket-shell';
 
 /** What net.Socket keeps of libuv. */
 interface Handle {
@@ -33,7 +34,9 @@ export function descriptorOf(socket: Duplex): number {
 
 export class LoopTransport implements Transport, engine.Source {
   readonly link: Link;
-  private readonly socket: Socket;
+  /** The socket that was given, until it is let go; then one that was made for who asked for it. */
+  private own: Socket | undefined;
+  private shell: SocketShell | undefined;
   /** What Node had read already: it is decoded before the native core reads on. */
   private readonly chunks: Buffer[] = [];
   private isPaused = false;
@@ -41,23 +44,52 @@ export class LoopTransport implements Transport, engine.Source {
 
   constructor(link: Link, socket: Duplex, descriptor: number, head: Uint8Array) {
     this.link = link;
-    this.socket = socket as Socket;
+    this.own = socket as Socket;
     native.adopt(link.id, descriptor);
     engine.reference();
     const holder = socket as HandleHolder;
     holder._handle?.readStop?.();
     // Whoever resumes the socket would else have Node read what is the native core's.
     holder._read = () => {};
-    this.takeChunks(head);
-    socket.on('error', () => {});
-    socket.on('close', () => this.closed());
+    this.takeChunks(this.own, head);
+    // Whoever gets to know the socket with the connection has until then to listen to it.
+    setImmediate(() => this.settleSocket());
+    socket.on('error', ignore);
+    socket.on('close', this.closed);
   }
 
-  private takeChunks(head: Uint8Array): void {
+  /** The socket as a program may use it; its handle shares the connection with the native core. */
+  get socket(): Socket {
+    if (this.own === undefined) {
+      const fd = this.link.id < 0 ? -1 : native.duplicate(this.link.id);
+      this.own = fd < 0 ? new Socket().destroy() : new Socket(ADOPTED(fd));
+      this.own.on('error', ignore);
+      this.own.on('close', this.closed);
+    }
+    return this.own;
+  }
+
+  private settleSocket(): void {
+    const { own } = this;
+    if (own === undefined || this.link.id < 0) {
+      return;
+    }
+    own.removeListener('error', ignore);
+    own.removeListener('close', this.closed);
+    if (canLetGo(own)) {
+      this.shell = new SocketShell(own, this.closed);
+      this.own = undefined;
+    } else {
+      own.on('error', ignore);
+      own.on('close', this.closed);
+    }
+  }
+
+  private takeChunks(socket: Socket, head: Uint8Array): void {
     if (head.length > 0) {
       this.chunks.push(Buffer.from(head));
     }
-    for (let chunk = this.socket.read(); chunk !== null; chunk = this.socket.read()) {
+    for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) {
       this.chunks.push(chunk);
     }
     if (this.chunks.length > 0) {
@@ -80,11 +112,13 @@ export class LoopTransport implements Transport, engine.Source {
 
   pause(): void {
     this.isPaused = true;
+    this.own?.pause();
     this.setReading(false);
   }
 
   resume(): void {
     this.isPaused = false;
+    this.own?.resume();
     if (this.chunks.length > 0) {
       engine.request(this);
     } else {
@@ -95,7 +129,7 @@ export class LoopTransport implements Transport, engine.Source {
   ref(): void {
     if (!this.isReferenced && this.link.id >= 0) {
       this.isReferenced = true;
-      this.socket.ref();
+      this.own?.ref();
       engine.reference();
     }
   }
@@ -103,13 +137,17 @@ export class LoopTransport implements Transport, engine.Source {
   unref(): void {
     if (this.isReferenced) {
       this.isReferenced = false;
-      this.socket.unref();
+      this.own?.unref();
       engine.unreference();
     }
   }
 
   destroy(): void {
-    this.socket.destroy();
+    if (this.own === undefined) {
+      process.nextTick(this.closed);
+    } else {
+      this.own.destroy();
+    }
   }
 
   private setReading(isReading: boolean): void {
@@ -118,8 +156,17 @@ export class LoopTransport implements Transport, engine.Source {
     }
   }
 
-  private closed(): void {
+  private readonly closed = (): void => {
     this.unref();
+    const { shell } = this;
+    this.shell = undefined;
     this.link.toldEnded(null);
-  }
+    shell?.end();
+    this.own?.destroy();
+  };
 }
+
+function ignore(): void {}
+
+/** Options for a socket on a descriptor that somebody else reads. */
+const ADOPTED = (fd: number) => ({ fd, readable: true, writable: true, manualStart: true });

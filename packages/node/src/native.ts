@@ -52,6 +52,8 @@ export interface Native {
   joinEventLoop(slab: ArrayBuffer, dispatch: () => void): boolean;
   /** Reads and writes the socket of a connection from now on, through a descriptor of its own. */
   adopt(connection: number, descriptor: number): void;
+  /** Another descriptor of an adopted socket, which is the caller's to close; fails where there is none. */
+  duplicate(connection: number): number;
   /** Reads from an adopted socket, or does not. */
   setReading(connection: number, isReading: boolean): void;
   /** Whether the process stays alive for the sake of adopted sockets. */

@@ -13,7 +13,7 @@ import { native } from './native';
 
 export class StreamTransport implements Transport, engine.Source {
   readonly link: Link;
-  private readonly socket: Duplex;
+  readonly socket: Duplex;
   /** What was read and not decoded, oldest first. */
   private readonly chunks: Buffer[] = [];
   private isRequested = false;
