@@ -82,18 +82,6 @@ pub(crate) fn offer_deflate<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer
     env.text(&config(env, argument(arguments, 0)?)?.offer())
 }
 
-/// `confirmDeflate(config, extensions)`: what a server's answer to the offer of `config` agrees to, or null where it
-/// declined. An answer that breaks a rule is an error that says which.
-pub(crate) fn confirm_deflate<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
-    let config = config(env, argument(arguments, 0)?)?;
-    let answer = env.string(argument(arguments, 1)?)?;
-    let answer = Extension::parse_list([answer.as_bytes()]).map_err(failure)?;
-    match config.confirm(&answer).map_err(failure)? {
-        Some(params) => deflate_object(env, params, &config),
-        None => env.null(),
-    }
-}
-
 /// `acceptDeflate(config, extensions)`: a server's choice among the offers of a request, with the element of the answer,
 /// or null to go on without compression.
 pub(crate) fn accept_deflate<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {

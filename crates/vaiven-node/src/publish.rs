@@ -12,7 +12,12 @@ impl Engine {
     ///
     /// # Errors
     /// The payload of a text message is not UTF-8.
-    pub(crate) fn publish(&mut self, connections: &[u8], manner: Manner, payload: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn publish(
+        &mut self,
+        connections: &[u8],
+        manner: Manner,
+        payload: &[u8],
+    ) -> Result<(), Failure> {
         let payload = Bytes::copy_from_slice(payload);
         let len = payload.len();
         let message = match manner.opcode() {

@@ -3,8 +3,12 @@
 use bytes::{Buf, BufMut};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown};
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, getpeername, getsockname, recv, send, sendmsg,
+    shutdown,
+};
 use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use crate::ffi::descriptor;
@@ -49,6 +53,13 @@ impl Socket {
     /// Another descriptor of the same socket.
     pub(crate) fn duplicate(&self) -> Result<OwnedFd, Errno> {
         rustix::io::fcntl_dupfd_cloexec(&self.fd, 3)
+    }
+
+    /// The peer's address and our own; `None` for a socket without them.
+    pub(crate) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let remote = getpeername(&self.fd).ok()??.try_into().ok()?;
+        let local = getsockname(&self.fd).ok()?.try_into().ok()?;
+        Some((remote, local))
     }
 
     pub(crate) fn key(&self) -> u64 {

@@ -375,5 +375,14 @@ function tick(): void {
   }
 }
 
-// What was sent just before `process.exit()` leaves as it would with a socket of Node's.
-process.once('exit', () => native.flush());
+// What was sent just before `process.exit()` leaves, as it would with a socket of Node's.
+process.once('exit', () => {
+  native.flush();
+  for (let count = native.collect(); count > 0; count = native.collect()) {
+    for (let at = HEADER_WORDS; at < HEADER_WORDS + 4 * count; at += 4) {
+      if (records[at + 1] === Told.Output) {
+        links[records[at] as number]?.transport.write();
+      }
+    }
+  }
+});

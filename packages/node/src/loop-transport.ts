@@ -2,11 +2,12 @@
  * Bytes over a socket that the native core reads and writes itself, on Node's own event loop: plain TCP and Unix sockets
  * on Linux.
  *
- * The socket's descriptor is duplicated, so that neither side can close the other's. The net.Socket stays, with reading
- * stopped, while somebody listens to it; else its handle is let go after the first turn of the loop (socket-shell.ts).
+ * The socket's descriptor is duplicated, so that neither side can close the other's. The net.Socket either stays, with
+ * reading stopped, for whoever holds it and for `server.close()`; or it is released, where nobody listens to it, which more
+ * than halves the memory of an idle connection.
  */
 
-import { Socket } from 'node:net';
+import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { Duplex } from 'node:stream';
 import * as engine from './engine';
 import type { Link, Transport } from './link';
@@ -19,7 +20,7 @@ interface Handle {
   readStop?(): void;
 }
 
-type HandleHolder = Duplex & { _handle?: Handle | null; _read: (size: number) => void };
+type HandleHolder = Duplex & { _handle?: Handle | null };
 
 /** The descriptor of a socket that the native core can take over; -1 where it cannot. */
 export function descriptorOf(socket: Duplex): number {
@@ -34,75 +35,98 @@ export function descriptorOf(socket: Duplex): number {
 
 export class LoopTransport implements Transport, engine.Source {
   readonly link: Link;
-  /** The socket that was given, until it is let go; then one that was made for who asked for it. */
+  /** The socket that was given, until it is released; then one that was made for who asked for it. */
   private own: Socket | undefined;
   private shell: SocketShell | undefined;
+  /** What listens to the end of `own`. */
+  private closed: (() => void) | undefined;
   /** What Node had read already: it is decoded before the native core reads on. */
-  private readonly chunks: Buffer[] = [];
+  private chunks: Buffer[] | undefined;
   private isPaused = false;
   private isReferenced = true;
+  private isClosed = false;
 
-  constructor(link: Link, socket: Duplex, descriptor: number, head: Uint8Array) {
+  constructor(link: Link, socket: Duplex, descriptor: number, head: Uint8Array, isReleased: boolean) {
     this.link = link;
-    this.own = socket as Socket;
     native.adopt(link.id, descriptor);
     engine.reference();
     const holder = socket as HandleHolder;
     holder._handle?.readStop?.();
-    // Whoever resumes the socket would else have Node read what is the native core's.
-    holder._read = () => {};
-    this.takeChunks(this.own, head);
-    // Whoever gets to know the socket with the connection has until then to listen to it.
-    setImmediate(() => this.settleSocket());
-    socket.on('error', ignore);
-    socket.on('close', this.closed);
+    socket._read = ignore;
+    this.takeChunks(socket, head);
+    this.own = socket as Socket;
+    this.watch(this.own);
+    // Node sees no traffic any more, and would take the connection for an idle one.
+    this.own.setTimeout(0);
+    if (isReleased) {
+      // Whoever gets to know the socket with the connection has until then to listen to it.
+      setImmediate(release, this);
+    }
   }
 
-  /** The socket as a program may use it; its handle shares the connection with the native core. */
+  /** The socket as a program may use it; where the first was released, another one for the same connection. */
   get socket(): Socket {
     if (this.own === undefined) {
-      const fd = this.link.id < 0 ? -1 : native.duplicate(this.link.id);
-      this.own = fd < 0 ? new Socket().destroy() : new Socket(ADOPTED(fd));
-      this.own.on('error', ignore);
-      this.own.on('close', this.closed);
+      if (this.link.id < 0) {
+        return new Socket().destroy();
+      }
+      const options = {
+        fd: native.duplicate(this.link.id),
+        readable: true,
+        writable: true,
+        manualStart: true,
+      };
+      this.own = new Socket(options as SocketConstructorOpts);
+      this.watch(this.own);
     }
     return this.own;
   }
 
-  private settleSocket(): void {
-    const { own } = this;
-    if (own === undefined || this.link.id < 0) {
+  private watch(socket: Socket): void {
+    // Whoever resumes the socket would else have Node read what is the native core's.
+    socket._read = ignore;
+    this.closed = () => this.close();
+    socket.on('error', ignore);
+    socket.on('close', this.closed);
+  }
+
+  /** Lets the socket go, unless somebody would miss it. */
+  letGo(): void {
+    const { own, closed } = this;
+    if (own === undefined || closed === undefined || this.isClosed) {
       return;
     }
     own.removeListener('error', ignore);
-    own.removeListener('close', this.closed);
+    own.removeListener('close', closed);
+    this.closed = undefined;
     if (canLetGo(own)) {
-      this.shell = new SocketShell(own, this.closed);
+      this.shell = new SocketShell(own, () => this.close());
       this.own = undefined;
     } else {
-      own.on('error', ignore);
-      own.on('close', this.closed);
+      this.watch(own);
     }
   }
 
-  private takeChunks(socket: Socket, head: Uint8Array): void {
-    if (head.length > 0) {
-      this.chunks.push(Buffer.from(head));
-    }
+  private takeChunks(socket: Duplex, head: Uint8Array): void {
+    const chunks = head.length > 0 ? [Buffer.from(head)] : [];
     for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) {
-      this.chunks.push(chunk);
+      chunks.push(chunk);
     }
-    if (this.chunks.length > 0) {
+    if (chunks.length > 0) {
+      this.chunks = chunks;
       native.setReading(this.link.id, false);
       process.nextTick(() => engine.request(this));
     }
   }
 
   next(): Buffer | undefined {
-    return this.isPaused ? undefined : this.chunks.shift();
+    return this.isPaused ? undefined : this.chunks?.shift();
   }
 
   settle(): void {
+    if (this.chunks?.length === 0) {
+      this.chunks = undefined;
+    }
     this.setReading(!this.isPaused);
   }
 
@@ -119,7 +143,7 @@ export class LoopTransport implements Transport, engine.Source {
   resume(): void {
     this.isPaused = false;
     this.own?.resume();
-    if (this.chunks.length > 0) {
+    if (this.chunks !== undefined) {
       engine.request(this);
     } else {
       this.setReading(true);
@@ -144,7 +168,7 @@ export class LoopTransport implements Transport, engine.Source {
 
   destroy(): void {
     if (this.own === undefined) {
-      process.nextTick(this.closed);
+      process.nextTick(close, this);
     } else {
       this.own.destroy();
     }
@@ -156,17 +180,26 @@ export class LoopTransport implements Transport, engine.Source {
     }
   }
 
-  private readonly closed = (): void => {
+  /** The connection is over, by whatever side. */
+  close(): void {
+    if (this.isClosed) {
+      return;
+    }
+    this.isClosed = true;
     this.unref();
-    const { shell } = this;
-    this.shell = undefined;
     this.link.toldEnded(null);
-    shell?.end();
+    this.shell?.end();
     this.own?.destroy();
-  };
+  }
 }
 
 function ignore(): void {}
 
-/** Options for a socket on a descriptor that somebody else reads. */
-const ADOPTED = (fd: number) => ({ fd, readable: true, writable: true, manualStart: true });
+// No closures for these: thousands of connections may be accepted in one turn of the loop.
+function release(transport: LoopTransport): void {
+  transport.letGo();
+}
+
+function close(transport: LoopTransport): void {
+  transport.close();
+}

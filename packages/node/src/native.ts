@@ -8,18 +8,17 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type * as handshake from './handshake';
-import type { Deflate } from './link';
+import type { Addresses } from './link';
 
 /** What crates/vaiven-node exports (functions.rs). A connection is the number that `attach` gave. */
 export interface Native {
   /** The value of Sec-WebSocket-Accept, or null where the key is not the base64 of 16 bytes (RFC 6455 4.2.2). */
   acceptKey(key: string): string | null;
+
   // The opening handshake: handshake.ts says what these do.
   checkUpgrade: typeof handshake.checkUpgrade;
   checkOrigin: typeof handshake.checkOrigin;
   offerDeflate: typeof handshake.offerDeflate;
-  /** What the answer to that offer agrees to; null where it declines, an error where it breaks a rule. */
-  confirmDeflate(config: handshake.DeflateConfig, extensions: string): Deflate | null;
   acceptDeflate: typeof handshake.acceptDeflate;
   checkResponse: typeof handshake.checkResponse;
 
@@ -54,6 +53,8 @@ export interface Native {
   adopt(connection: number, descriptor: number): void;
   /** Another descriptor of an adopted socket, which is the caller's to close; fails where there is none. */
   duplicate(connection: number): number;
+  /** The addresses of an adopted socket; null where it has none. */
+  addresses(connection: number): Addresses | null;
   /** Reads from an adopted socket, or does not. */
   setReading(connection: number, isReading: boolean): void;
   /** Whether the process stays alive for the sake of adopted sockets. */

@@ -9,8 +9,8 @@ import { EventEmitter, once } from 'node:events';
 import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { chooseDeflate, configOf } from './extensions';
-import { checkOrigin, type Upgrade } from './handshake';
+import { deflateConfig } from './extensions';
+import { acceptDeflate, checkOrigin, type DeflateConfig, type Upgrade } from './handshake';
 import {
   answerParseError,
   answerRequest,
@@ -81,7 +81,7 @@ export class WebSocketServer extends EventEmitter {
   /** Every socket that is connected, where `clientTracking` is not off. */
   declare readonly clients: Set<WsWebSocket> | undefined;
   readonly #origins: readonly string[] | undefined;
-  readonly #deflate: ReturnType<typeof deflateFrom>;
+  readonly #deflate: DeflateConfig | null;
   readonly #topics = new Topics();
   readonly #host: Host = { topics: this.#topics, ended: (socket) => this.#ended(socket as WsWebSocket) };
   #state: 'running' | 'draining' | 'closing' | 'closed' = 'running';
@@ -97,8 +97,7 @@ export class WebSocketServer extends EventEmitter {
     // What cannot be is said here, and not with the first connection.
     serverSettings(this.options);
     this.#origins = originsFrom(this.options);
-    this.#deflate = deflateFrom(this.options);
-    if (this.#deflate) configOf(this.#deflate);
+    this.#deflate = deflateConfig(deflateFrom(this.options));
     if (this.options.clientTracking) {
       Object.defineProperty(this, 'clients', { value: new Set(), enumerable: true });
     }
@@ -275,7 +274,7 @@ export class WebSocketServer extends EventEmitter {
     taken.add(stream);
     const socket = makeSocket(this.options);
     const protocol = this.#chooseProtocol(subprotocols, request);
-    const compression = chooseDeflate(this.#deflate, offers);
+    const compression = this.#deflate && offers !== null ? acceptDeflate(this.#deflate, offers) : null;
     const headers = [
       'HTTP/1.1 101 Switching Protocols',
       'Upgrade: websocket',
@@ -283,15 +282,15 @@ export class WebSocketServer extends EventEmitter {
       `Sec-WebSocket-Accept: ${proof}`,
     ];
     if (protocol !== '') headers.push(`Sec-WebSocket-Protocol: ${protocol}`);
-    if (compression !== undefined) headers.push(`Sec-WebSocket-Extensions: ${compression.answer}`);
+    if (compression !== null) headers.push(`Sec-WebSocket-Extensions: ${compression.answer}`);
     this.emit('headers', headers, request);
     stream.write(`${headers.join('\r\n')}\r\n\r\n`);
     stream.removeListener('error', destroy);
     stream.setTimeout?.(0);
     stream.setNoDelay?.();
     this.clients?.add(socket);
-    const agreed = { protocol, extensions: compression?.answer ?? '', deflate: compression?.agreed };
-    accept(socket, this.#host, { stream, head, ...agreed });
+    const [extensions, deflate] = [compression?.answer ?? '', compression?.agreed ?? null];
+    accept(socket, this.#host, { stream, head, agreed: { subprotocol: protocol, extensions, deflate } });
     accepted(socket, request);
   }
 

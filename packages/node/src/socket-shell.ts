@@ -33,7 +33,7 @@ export function canLetGo(socket: Socket): boolean {
   const isHeard = socket
     .eventNames()
     .some((event) => socket.listenerCount(event) > (OWN_LISTENERS[String(event)] ?? 0));
-  const isBusy = socket.destroyed || socket.readableLength > 0 || socket.writableLength > 0 || socket.timeout;
+  const isBusy = socket.destroyed || socket.readableLength > 0 || socket.writableLength > 0;
   return socket.constructor === Socket && inner._handle !== null && isCountable && !isHeard && !isBusy;
 }
 

@@ -10,7 +10,7 @@ import { inspect, types } from 'node:util';
 import { CONNECTING, type Connection, type Done, OPEN, STATES } from './connection';
 import { type Emitter, makeEmitter } from './emitter';
 import type { CloseEvent, MessageEvent } from './events';
-import { offerDeflate } from './extensions';
+import { deflateConfig } from './extensions';
 import { type EventHandler, EventHandlers } from './handlers';
 import { type ClientOptions, limitsFrom, STANDARD_LIMITS } from './options';
 import { parseProxy, proxyFromEnvironment } from './proxy';
@@ -423,7 +423,7 @@ function checkFields({ headers = {}, origin, perMessageDeflate }: ClientOptions)
     for (const one of Array.isArray(value) ? value : [value]) validateHeaderValue(name, String(one));
   }
   if (origin !== undefined) validateHeaderValue('Origin', origin);
-  offerDeflate(perMessageDeflate);
+  deflateConfig(perMessageDeflate);
 }
 
 /** Whoever brings an agent or connections of their own has said how to connect. */

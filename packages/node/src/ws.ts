@@ -4,6 +4,7 @@
  */
 
 import type { ClientRequest } from 'node:http';
+import { types } from 'node:util';
 import { CONNECTING, type Connection, type ConnectionSettings, type Done, OPEN } from './connection';
 import type { Opened } from './opening';
 import { type ClientOptions, type Limits, looseLimits } from './options';
@@ -40,6 +41,14 @@ export interface WsSendOptions {
   mask?: boolean | undefined;
 }
 
+const NO_LISTENERS = new Map();
+const LISTENER_MAPS = mapsOf(new EventTarget());
+
+/** The properties in which an object keeps maps. */
+function mapsOf(object: object): symbol[] {
+  return Object.getOwnPropertySymbols(object).filter((symbol) => types.isMap(Reflect.get(object, symbol)));
+}
+
 /** A socket with the manners of npm `ws`. */
 export class WsWebSocket extends WebSocket {
   #sender: Sender | undefined;
@@ -57,6 +66,8 @@ export class WsWebSocket extends WebSocket {
     const told = ((isSecondForm ? protocols : options) ?? {}) as ClientOptions;
     const settings = address === null ? sharedSettings(told as ServerOptions) : settingsFrom(told);
     super(blueprintOf(settings, told) as never);
+    // What an EventTarget has for its listeners, which are the emitter's here, is half of an idle socket's memory.
+    for (const symbol of LISTENER_MAPS) Reflect.set(this, symbol, NO_LISTENERS);
     if (address === null) return;
     const names =
       isSecondForm || protocols === undefined ? told.protocols : (protocols as string | readonly string[]);
@@ -223,10 +234,10 @@ function blueprintOf(
 }
 
 /** Gives a server's socket the stream on which its opening handshake was accepted. */
-export function accept(socket: WsWebSocket, server: Host, { stream, head, ...agreed }: Opened): void {
+export function accept(socket: WsWebSocket, server: Host, opened: Opened): void {
   const connection = connectionOf(socket) as WsConnection;
   connection.host = server;
-  connection.adopt('server', stream, head, agreed);
+  connection.adopt('server', opened);
 }
 
 function settingsFrom(options: ClientOptions): ConnectionSettings {
