@@ -12,6 +12,7 @@ import { type Emitter, makeEmitter } from './emitter';
 import type { CloseEvent, MessageEvent } from './events';
 import { deflateConfig } from './extensions';
 import { type EventHandler, EventHandlers } from './handlers';
+import { viewOf } from './message-data';
 import { type ClientOptions, limitsFrom, STANDARD_LIMITS } from './options';
 import { parseProxy, proxyFromEnvironment } from './proxy';
 import { StandardConnection } from './standard-connection';
@@ -370,28 +371,20 @@ makeEmitter<WebSocket>(WebSocket.prototype, (socket) => {
 /** `(BufferSource or Blob or USVString)`. */
 function toPayload(data: unknown): string | Uint8Array | NodeBlob {
   if (typeof data === 'string') return data;
-  if (types.isArrayBuffer(data)) return new Uint8Array(fixed(data));
-  if (ArrayBuffer.isView(data)) {
-    if (types.isSharedArrayBuffer(data.buffer)) {
-      throw typeError(
-        "execute 'send' on 'WebSocket'",
-        'the memory is shared; send a copy, such as data.slice().',
-      );
-    }
-    fixed(data.buffer);
-    return data instanceof Uint8Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  }
-  return data instanceof Blob ? data : toDOMString(data);
+  if (types.isSharedArrayBuffer(data)) return String(data);
+  const view = viewOf(data);
+  if (view === undefined) return data instanceof Blob ? data : toDOMString(data);
+  const { buffer } = ArrayBuffer.isView(data) ? data : { buffer: data as ArrayBuffer };
+  const kind = types.isSharedArrayBuffer(buffer) ? 'shared' : isResizable(buffer) ? 'resizable' : undefined;
+  if (kind === undefined) return view;
+  throw typeError(
+    "execute 'send' on 'WebSocket'",
+    `the memory is ${kind}; send a copy of it, such as slice() gives.`,
+  );
 }
 
-function fixed(buffer: ArrayBufferLike): ArrayBuffer {
-  if ((buffer as { resizable?: boolean }).resizable) {
-    throw typeError(
-      "execute 'send' on 'WebSocket'",
-      'the ArrayBuffer is resizable; send a copy, such as data.slice().',
-    );
-  }
-  return buffer as ArrayBuffer;
+function isResizable(buffer: ArrayBufferLike): boolean {
+  return (buffer as { resizable?: boolean }).resizable === true;
 }
 
 /** Sends, or counts what is too late to be sent. */

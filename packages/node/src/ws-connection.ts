@@ -5,7 +5,8 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { CLOSED, CLOSING, Connection, type ConnectionSettings } from './connection';
 import { Kind } from './link';
-import { toArrayBuffer, toBuffer } from './payload';
+import { toArrayBuffer } from './message-data';
+import { keep } from './payload';
 import type { Topics } from './topics';
 import type { WebSocket } from './websocket';
 
@@ -41,7 +42,7 @@ export class WsConnection extends Connection {
     const isBinary = kind === Kind.Binary;
     this.#socket.emit(
       'message',
-      isBinary ? this.#binary(bytes, start, end, owned) : toBuffer(bytes, start, end, owned),
+      isBinary ? this.#binary(bytes, start, end, owned) : keep(bytes, start, end, owned),
       isBinary,
     );
     return this.#eventsAreTasks;
@@ -54,9 +55,9 @@ export class WsConnection extends Connection {
       case 'blob':
         return new Blob([bytes.subarray(start, end)]);
       case 'fragments':
-        return [toBuffer(bytes, start, end, owned)];
+        return [keep(bytes, start, end, owned)];
       default:
-        return toBuffer(bytes, start, end, owned);
+        return keep(bytes, start, end, owned);
     }
   }
 

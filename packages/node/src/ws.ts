@@ -6,9 +6,9 @@
 import type { ClientRequest } from 'node:http';
 import { types } from 'node:util';
 import { CONNECTING, type Connection, type ConnectionSettings, type Done, OPEN } from './connection';
+import { viewOf } from './message-data';
 import type { Opened } from './opening';
 import { type ClientOptions, type Limits, looseLimits } from './options';
-import { viewOf } from './payload';
 import { parseProxy } from './proxy';
 import { Sender } from './sender';
 import { type ServerOptions, serverSettings } from './server-options';
