@@ -208,11 +208,15 @@ fn addresses<'a>(env: Env<'a>, _: &[Value<'a>]) -> Answer<'a> {
     env.null()
 }
 
-/// `setReading(connection, isReading)`: reads from an adopted socket, or does not.
-#[cfg(target_os = "linux")]
+/// `setReading(connection, isReading)`: reads from an adopted socket, or does not. A peer that is not listened to is not
+/// silent, whatever carries its bytes.
 fn set_reading<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     let is_reading = env.truth(argument(arguments, 1)?)?;
-    env.instance()?.engine()?.set_reading(id(env, arguments)?, is_reading)?;
+    let mut engine = env.instance()?.engine()?;
+    let id = id(env, arguments)?;
+    engine.connection(id)?.is_paused = !is_reading;
+    #[cfg(target_os = "linux")]
+    engine.set_reading(id, is_reading)?;
     env.undefined()
 }
 
@@ -238,8 +242,6 @@ use not_joined as adopt;
 use not_joined as duplicate;
 #[cfg(not(target_os = "linux"))]
 use not_joined as keep_alive;
-#[cfg(not(target_os = "linux"))]
-use not_joined as set_reading;
 
 /// What an event loop would be needed for that was not joined.
 #[cfg(not(target_os = "linux"))]

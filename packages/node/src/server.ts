@@ -31,6 +31,7 @@ import {
   type Verdict,
 } from './server-options';
 import { type PublishOptions, Topics } from './topics';
+import { connectionOf } from './websocket';
 import { accept, makeSocket, type WsSendable, type WsWebSocket } from './ws';
 import type { Host } from './ws-connection';
 
@@ -179,7 +180,7 @@ export class WebSocketServer extends EventEmitter {
     const { clients } = this;
     if (clients === undefined) throw new Error("drain() needs the option 'clientTracking'");
     if (this.#state === 'running') this.#state = 'draining';
-    for (const socket of clients) socket.close(code, reason);
+    for (const socket of clients) connectionOf(socket).close(code, reason);
     const isDrained = await this.#emptied(clients, timeout);
     const ended = isDrained ? 0 : clients.size;
     for (const socket of clients) socket.terminate();
