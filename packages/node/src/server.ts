@@ -162,8 +162,12 @@ export class WebSocketServer extends EventEmitter {
     const server = this.#server;
     this.#server = undefined;
     this.#unlisten();
-    if (server !== undefined && this.options.server === undefined) server.close(() => this.#closed());
-    else if (this.clients !== undefined && this.clients.size > 0) this.#closesWithLast = true;
+    if (server !== undefined && this.options.server === undefined) server.close(() => this.#closeWithLast());
+    else this.#closeWithLast();
+  }
+
+  #closeWithLast(): void {
+    if (this.clients !== undefined && this.clients.size > 0) this.#closesWithLast = true;
     else process.nextTick(() => this.#closed());
   }
 

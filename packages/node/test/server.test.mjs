@@ -275,12 +275,13 @@ describe('a server', () => {
     const { port } = server.address();
     const polite = await connect(`ws://127.0.0.1:${port}`);
     const deaf = await openRaw(port);
+    const dropped = once(deaf, 'close');
     const drained = server.drain({ timeout: 100, code: 1012, reason: 'back soon' });
     const refused = converse(port, request());
     assert.deepEqual(await once(polite, 'close'), [1012, Buffer.from('back soon')]);
     assert.match(await refused, /^HTTP\/1.1 503 .*Retry-After: 5\r\n/s);
     assert.equal(await drained, 1);
-    await once(deaf, 'close');
+    await dropped;
     assert.equal(server.address(), null);
   });
 
