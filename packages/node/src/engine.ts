@@ -331,6 +331,8 @@ function tell(link: Link, kindAndFlags: number, offset: number, length: number):
   }
   switch (kind) {
     case Told.Ping:
+      // The native core has answered it; over a stream nobody else sees to it that the answer leaves.
+      planFlush();
       return link.handler.ping(Buffer.from(aside.subarray(offset, offset + length)));
     case Told.Pong:
       return link.handler.pong(Buffer.from(aside.subarray(offset, offset + length)));
