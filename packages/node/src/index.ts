@@ -8,7 +8,8 @@ import { Sender } from './sender';
 import { WebSocketServer } from './server';
 import { WsWebSocket } from './ws';
 
-export { CloseEvent, ErrorEvent, MessageEvent } from './events';
+export { CloseEvent, ErrorEvent } from './events';
+export { MessageEvent } from './message-event';
 export type { ClientOptions, DeflateOptions } from './options';
 export type { ServerOptions } from './server-options';
 export { setBaseURL } from './url';
