@@ -32,6 +32,8 @@ pub(crate) struct Connection {
     pub(crate) queued_bytes: usize,
     /// Messages among them whose sender wants to be told when they are written.
     pub(crate) awaited: usize,
+    /// Nothing is read from it, so that its silence says nothing.
+    pub(crate) is_paused: bool,
     /// It is on the list of those to be written.
     pub(crate) is_dirty: bool,
     /// The stream was told that bytes wait.
@@ -87,6 +89,7 @@ impl Connection {
             failed: None,
             queued_bytes: 0,
             awaited: 0,
+            is_paused: false,
             is_dirty: false,
             is_offered: false,
             #[cfg(target_os = "linux")]
@@ -203,8 +206,11 @@ impl Connection {
                 events.push_payload(self.id, Kind::Ping as i32, payload);
             }
             Incoming::Pong(payload) => {
-                if let Some(keepalive) = &mut self.keepalive {
-                    keepalive.pong(&payload, now);
+                // The answer to a ping of our own is nothing that the application asked for.
+                if let Some(keepalive) = &mut self.keepalive
+                    && keepalive.pong(&payload, now).is_some()
+                {
+                    return;
                 }
                 events.push_payload(self.id, Kind::Pong as i32, payload);
             }
@@ -234,6 +240,11 @@ impl Connection {
             self.failed = Some(violation);
             let offset = violation_index(violation);
             events.notice(Notice { connection: self.id, kind: Kind::Violation, offset, len: 0 });
+        }
+        if self.is_paused
+            && let Some(keepalive) = &mut self.keepalive
+        {
+            keepalive.heard(now);
         }
         match self.keepalive.as_mut().map(|keepalive| keepalive.handle_timeout(now)) {
             Some(KeepaliveAction::Ping(payload)) => {

@@ -224,6 +224,13 @@ impl Engine {
         self.events.take_owned(index).ok_or_else(|| Failure::from("the payload is gone"))
     }
 
+    /// So many payload bytes more wait in a connection.
+    pub(crate) fn add_amount(&mut self, id: u32, bytes: usize) {
+        if let Some(place) = self.amounts.doubles().get_mut(id as usize) {
+            *place += f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
+        }
+    }
+
     pub(crate) fn set_amount(&mut self, id: u32, amount: usize) {
         if let Some(place) = self.amounts.doubles().get_mut(id as usize) {
             *place = f64::from(u32::try_from(amount).unwrap_or(u32::MAX));

@@ -92,9 +92,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Another descriptor of a connection's socket.
+    pub(crate) fn duplicate(&mut self, id: u32) -> Result<OwnedFd, Failure> {
+        let socket = self.connection(id)?.socket.as_ref().ok_or("the socket is not the engine's")?;
+        socket.duplicate().map_err(failure)
+    }
+
     /// Reads from a connection's socket, or does not.
     pub(crate) fn set_reading(&mut self, id: u32, is_reading: bool) -> Result<(), Failure> {
-        let event_loop = self.event_loop.as_mut().ok_or("the event loop was not joined")?;
+        let Some(event_loop) = &self.event_loop else { return Ok(()) };
         let slot = self.connections.get_mut(id as usize).and_then(Option::as_deref_mut);
         let Some(socket) = slot.and_then(|connection| connection.socket.as_mut()) else { return Ok(()) };
         socket.set_reading(event_loop.epoll.as_fd(), is_reading).map_err(failure)

@@ -9,10 +9,12 @@ use crate::event_loop::EventLoop;
 use crate::events::Events;
 use crate::ffi::{Env, Failure, Function, Memory, Value, argument};
 use crate::handshake;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Manner, Outgoing};
 #[cfg(target_os = "linux")]
 use crate::socket::Socket;
 use std::cell::{RefCell, RefMut};
+#[cfg(target_os = "linux")]
+use std::os::fd::IntoRawFd;
 use std::time::Duration;
 use vaiven_proto::deflate::{DeflateConfig, DeflateParams, Inflater, WindowBits};
 use vaiven_proto::{
@@ -33,6 +35,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("close", close),
     ("collect", collect),
     ("create", create),
+    ("duplicate", duplicate),
     ("end", end),
     ("feed", feed),
     ("flush", flush),
@@ -43,6 +46,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("offerDeflate", handshake::offer_deflate),
     ("ping", ping),
     ("pong", pong),
+    ("publish", publish),
     ("release", release),
     ("send", send),
     ("sendFragment", send_fragment),
@@ -176,6 +180,13 @@ fn adopt<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     env.undefined()
 }
 
+/// `duplicate(connection)`: another descriptor of an adopted socket, which is the caller's to close.
+#[cfg(target_os = "linux")]
+fn duplicate<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let fd = env.instance()?.engine()?.duplicate(id(env, arguments)?)?;
+    env.number(usize::try_from(fd.into_raw_fd()).map_err(|_| "a descriptor is below zero")?)
+}
+
 /// `addresses(connection)`: those of an adopted socket, or null where it has none.
 #[cfg(target_os = "linux")]
 fn addresses<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
@@ -197,11 +208,15 @@ fn addresses<'a>(env: Env<'a>, _: &[Value<'a>]) -> Answer<'a> {
     env.null()
 }
 
-/// `setReading(connection, isReading)`: reads from an adopted socket, or does not.
-#[cfg(target_os = "linux")]
+/// `setReading(connection, isReading)`: reads from an adopted socket, or does not. A peer that is not listened to is not
+/// silent, whatever carries its bytes.
 fn set_reading<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     let is_reading = env.truth(argument(arguments, 1)?)?;
-    env.instance()?.engine()?.set_reading(id(env, arguments)?, is_reading)?;
+    let mut engine = env.instance()?.engine()?;
+    let id = id(env, arguments)?;
+    engine.connection(id)?.is_paused = !is_reading;
+    #[cfg(target_os = "linux")]
+    engine.set_reading(id, is_reading)?;
     env.undefined()
 }
 
@@ -224,9 +239,9 @@ fn join_event_loop<'a>(env: Env<'a>, _: &[Value<'a>]) -> Answer<'a> {
 #[cfg(not(target_os = "linux"))]
 use not_joined as adopt;
 #[cfg(not(target_os = "linux"))]
-use not_joined as keep_alive;
+use not_joined as duplicate;
 #[cfg(not(target_os = "linux"))]
-use not_joined as set_reading;
+use not_joined as keep_alive;
 
 /// What an event loop would be needed for that was not joined.
 #[cfg(not(target_os = "linux"))]
@@ -269,6 +284,14 @@ fn flush<'a>(env: Env<'a>, _: &[Value<'a>]) -> Answer<'a> {
 fn send<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     let (flags, payload) = (env.index(argument(arguments, 1)?)?, env.bytes(argument(arguments, 2)?)?);
     env.instance()?.engine()?.send(id(env, arguments)?, flags, payload)?;
+    env.undefined()
+}
+
+/// `publish(connections, flags, payload)`: sends one message to many connections, whose numbers are 32 bits each.
+fn publish<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let manner = Manner::of(env.index(argument(arguments, 1)?)?);
+    let (connections, payload) = (env.bytes(argument(arguments, 0)?)?, env.bytes(argument(arguments, 2)?)?);
+    env.instance()?.engine()?.publish(connections, manner, payload)?;
     env.undefined()
 }
 

@@ -12,5 +12,6 @@ mod ffi;
 mod functions;
 mod handshake;
 mod outgoing;
+mod publish;
 #[cfg(target_os = "linux")]
 mod socket;

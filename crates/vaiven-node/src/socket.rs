@@ -50,6 +50,11 @@ impl Socket {
         self.update(epoll)
     }
 
+    /// Another descriptor of the same socket.
+    pub(crate) fn duplicate(&self) -> Result<OwnedFd, Errno> {
+        rustix::io::fcntl_dupfd_cloexec(&self.fd, 3)
+    }
+
     /// The peer's address and our own; `None` for a socket without them.
     pub(crate) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         let remote = getpeername(&self.fd).ok()??.try_into().ok()?;

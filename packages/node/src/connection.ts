@@ -8,8 +8,7 @@ import type { Blob } from 'node:buffer';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { OpeningError, violationError } from './errors';
-import { type Kind, Link, type LinkHandler } from './link';
-
+import { type Kind, Link, type LinkHandler, type LinkOptions } from './link';
 import { type Opened, Opening, type OpeningListener, type OpeningPlan } from './opening';
 import type { Limits } from './options';
 import { type Done, SendQueue } from './send-queue';
@@ -23,10 +22,16 @@ export const CLOSED = 3;
 /** The states by their names. */
 export const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const;
 
-/** What a link is told of the connection. */
+/** What happens to a message that would make more wait than `maxBufferedAmount`. */
+export type BufferPolicy = 'close' | 'drop';
+
+/** How a connection behaves. */
 export interface ConnectionSettings {
   limits: Limits;
   autoPong: boolean;
+  keepalive?: LinkOptions['keepalive'];
+  maxBufferedAmount?: number;
+  bufferPolicy?: BufferPolicy;
 }
 
 /** A connection as a socket object sees it. */
@@ -36,8 +41,6 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   protocol = '';
   extensions = '';
   binaryType: string;
-  /** The stream below; there from the opening on, also after the end. */
-  stream: Duplex | undefined;
   /** The request of the opening handshake, while there is one. */
   request: ClientRequest | undefined;
   isPaused = false;
@@ -50,6 +53,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   protected isCloseReceived = false;
   /** Payload bytes that were given to `send` when it was too late: the standard counts them, and for good. */
   protected lateBytes = 0;
+  #lastLink: Link | undefined;
   #opening: Opening | undefined;
   #queue: SendQueue | undefined;
   #closeTimer: NodeJS.Timeout | undefined;
@@ -87,8 +91,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
 
   /** Takes over a stream on which the opening handshake is done. */
   adopt(role: 'client' | 'server', { stream, head, agreed }: Opened): void {
-    const { autoPong, limits } = this.settings;
-    this.stream = stream;
+    const { autoPong, keepalive, limits } = this.settings;
     this.protocol = agreed.subprotocol;
     this.extensions = agreed.extensions;
     this.link = Link.attach(
@@ -100,11 +103,18 @@ export abstract class Connection implements LinkHandler, OpeningListener {
         maxFragments: limits.maxFragments,
         deflate: agreed.deflate ?? undefined,
         autoPong,
+        keepalive,
+        socket: 'released',
       },
       this,
     );
     this.readyState = OPEN;
     this.onOpen();
+  }
+
+  /** The stream below; there from the opening on, also after the end. */
+  get stream(): Duplex | undefined {
+    return (this.link ?? this.#lastLink)?.transport.socket;
   }
 
   requested(request: ClientRequest): void {
@@ -142,6 +152,11 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     }
   }
 
+  /** The link, where what is sent now need not wait for something sent before. */
+  get sharedLink(): Link | undefined {
+    return this.#queue === undefined && this.link?.isShareable ? this.link : undefined;
+  }
+
   /** Sends a part of a message that goes on. */
   sendFragment(data: string | Uint8Array, isText: boolean, done?: Done): void {
     this.inOrder(Buffer.byteLength(data), (link) => link.sendFragment(data, isText, false, done), done);
@@ -160,6 +175,27 @@ export abstract class Connection implements LinkHandler, OpeningListener {
       (data) => this.#onLink((link) => link[send](data, compress, done), done),
       done,
     );
+  }
+
+  /** Whether there is a limit to what may wait. */
+  get isBounded(): boolean {
+    return this.settings.maxBufferedAmount !== undefined;
+  }
+
+  /**
+   * Whether so many payload bytes more may wait. Where they may not, the message is refused with an error, and the
+   * policy may end the connection: with 1013, so that the peer knows to come back and ask for what it missed.
+   */
+  admit(bytes: number, done?: Done): boolean {
+    const { bufferPolicy, maxBufferedAmount = Number.POSITIVE_INFINITY } = this.settings;
+    const { bufferedAmount } = this;
+    if (bufferedAmount + bytes <= maxBufferedAmount) return true;
+    const message = `the message was not sent: ${bufferedAmount} bytes wait and maxBufferedAmount is ${maxBufferedAmount}`;
+    if (done !== undefined) {
+      process.nextTick(done, Object.assign(new Error(message), { code: 'ERR_VAIVEN_BUFFER_FULL' }));
+    }
+    if (bufferPolicy === 'close') this.close(1013, 'slow consumer: reconnect to go on');
+    return false;
   }
 
   /** Counts what is given to `send` when it is too late, and says so. */
@@ -252,6 +288,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     if (this.readyState === CLOSED) return false;
     // Bytes that never left stay in the count.
     this.lateBytes = this.bufferedAmount;
+    this.#lastLink = this.link;
     this.link = undefined;
     this.#queue = undefined;
     const isLost = this.readyState === OPEN;

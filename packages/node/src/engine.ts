@@ -151,6 +151,12 @@ export function sendBytes(id: number, bytes: Uint8Array, flags: number): number 
   return length;
 }
 
+/** Sends one message to many connections. */
+export function publish(ids: readonly number[], bytes: Uint8Array, flags: number): void {
+  native.publish(new Uint8Array(Uint32Array.from(ids).buffer), flags, bytes);
+  planFlush();
+}
+
 /** Sends a part of a message; `part` is that of `Native.sendFragment`. */
 export function sendFragment(id: number, part: number, bytes: Uint8Array, isAwaited: boolean): void {
   amounts[id] = (amounts[id] as number) + bytes.length;
@@ -327,6 +333,8 @@ function tell(link: Link, kindAndFlags: number, offset: number, length: number):
   }
   switch (kind) {
     case Told.Ping:
+      // The native core has answered it; over a stream nobody else sees to it that the answer leaves.
+      planFlush();
       return link.handler.ping(Buffer.from(aside.subarray(offset, offset + length)));
     case Told.Pong:
       return link.handler.pong(Buffer.from(aside.subarray(offset, offset + length)));

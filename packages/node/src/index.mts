@@ -3,5 +3,15 @@
 import vaiven from './index.js';
 
 export type { ClientOptions, DeflateOptions, WebSocketEventMap } from './index.js';
-export { CloseEvent, ErrorEvent, MessageEvent, Sender, setBaseURL, WebSocket } from './index.js';
+export {
+  CloseEvent,
+  createWebSocketStream,
+  ErrorEvent,
+  MessageEvent,
+  Sender,
+  Server,
+  setBaseURL,
+  WebSocket,
+  WebSocketServer,
+} from './index.js';
 export default vaiven.default;

@@ -3,14 +3,17 @@
  * `require('ws')` is; the names hang on it.
  */
 
+import { createWebSocketStream } from './duplex';
+import { Sender } from './sender';
+import { WebSocketServer } from './server';
 import { WsWebSocket } from './ws';
 
 export { CloseEvent, ErrorEvent } from './events';
 export { MessageEvent } from './message-event';
 export type { ClientOptions, DeflateOptions } from './options';
-export { Sender } from './sender';
+export type { ServerOptions } from './server-options';
 export { setBaseURL } from './url';
 export { WebSocket, type WebSocketEventMap } from './websocket';
-export { WsWebSocket as default };
+export { createWebSocketStream, Sender, WebSocketServer, WebSocketServer as Server, WsWebSocket as default };
 
 module.exports = Object.assign(WsWebSocket, exports);

@@ -97,8 +97,8 @@ export interface LinkOptions {
   autoPong?: boolean | undefined;
   /**
    * What becomes of a net.Socket that the native core reads by itself. `kept` (the default): it stays, does not read, and
-   * destroying it ends the link. `released`: it is destroyed at once, which more than halves the memory of an idle
-   * connection; its addresses stay readable, and the server that accepted it counts it until the link has ended.
+   * destroying it ends the link. `released`: it is let go after this turn of the event loop, unless somebody listens to it,
+   * which more than halves the memory of an idle connection (socket-shell.ts).
    */
   socket?: 'kept' | 'released' | undefined;
   /** Milliseconds of silence before a ping, and then before the peer counts as dead. Default: no pings. */
@@ -119,6 +119,8 @@ export type Done = (error?: Error) => void;
 
 /** What carries a link's bytes. */
 export interface Transport {
+  /** The stream of Node's, for what it knows of addresses and certificates; also after the end. */
+  readonly socket: Duplex;
   /** Bytes wait to be written. */
   write(): void;
   /** Nothing more will be written: half-closes. */
@@ -205,6 +207,22 @@ export class Link {
       return;
     }
     engine.sendBytes(this.id, bytes, manner(compress) | this.await(done));
+  }
+
+  /** Sends one message to many links, which all have to be `isShareable`; it is framed once. */
+  static publish(
+    links: readonly Link[],
+    bytes: Uint8Array,
+    isText: boolean,
+    compress: boolean | undefined,
+  ): void {
+    const ids = links.map(({ id }) => id);
+    engine.publish(ids, bytes, manner(compress) | (isText ? Send.Text : 0));
+  }
+
+  /** Whether a message can be queued now that others get too: no message of several parts is unfinished. */
+  get isShareable(): boolean {
+    return !this.isClosing && !this.isFragmented;
   }
 
   /**

@@ -3,32 +3,24 @@
  * on Linux.
  *
  * The socket's descriptor is duplicated, so that neither side can close the other's. The net.Socket either stays, with
- * reading stopped, for whoever holds it and for `server.close()`; or it is released, which more than halves the memory of
- * an idle connection.
+ * reading stopped, for whoever holds it and for `server.close()`; or it is released, where nobody listens to it, which more
+ * than halves the memory of an idle connection.
  */
 
-import type { Socket } from 'node:net';
+import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { Duplex } from 'node:stream';
 import * as engine from './engine';
 import type { Link, Transport } from './link';
 import { native } from './native';
+import { canLetGo, SocketShell } from './socket-shell';
 
 /** What net.Socket keeps of libuv. */
-interface Server {
-  _connections: number;
-  _emitCloseIfDrained?(): void;
-}
-
 interface Handle {
   readonly fd?: number;
   readStop?(): void;
 }
 
-type HandleHolder = Duplex & {
-  _handle?: Handle | null;
-  _read: (size: number) => void;
-  _server?: Server | null;
-};
+type HandleHolder = Duplex & { _handle?: Handle | null };
 
 /** The descriptor of a socket that the native core can take over; -1 where it cannot. */
 export function descriptorOf(socket: Duplex): number {
@@ -43,10 +35,11 @@ export function descriptorOf(socket: Duplex): number {
 
 export class LoopTransport implements Transport, engine.Source {
   readonly link: Link;
-  /** Undefined where it was released. */
-  private readonly socket: Socket | undefined;
-  /** The server that counts a released socket among its connections. */
-  private readonly server: Server | undefined;
+  /** The socket that was given, until it is released; then one that was made for who asked for it. */
+  private own: Socket | undefined;
+  private shell: SocketShell | undefined;
+  /** What listens to the end of `own`. */
+  private closed: (() => void) | undefined;
   /** What Node had read already: it is decoded before the native core reads on. */
   private chunks: Buffer[] | undefined;
   private isPaused = false;
@@ -59,15 +52,58 @@ export class LoopTransport implements Transport, engine.Source {
     engine.reference();
     const holder = socket as HandleHolder;
     holder._handle?.readStop?.();
-    // Whoever resumes the socket would else have Node read what is the native core's.
-    holder._read = () => {};
+    socket._read = ignore;
     this.takeChunks(socket, head);
-    socket.on('error', () => {});
+    this.own = socket as Socket;
+    this.watch(this.own);
+    // Node sees no traffic any more, and would take the connection for an idle one.
+    this.own.setTimeout(0);
     if (isReleased) {
-      this.server = release(holder);
+      // Whoever gets to know the socket with the connection has until then to listen to it.
+      setImmediate(release, this);
+    }
+  }
+
+  /** The socket as a program may use it; where the first was released, another one for the same connection. */
+  get socket(): Socket {
+    if (this.own === undefined) {
+      if (this.link.id < 0) {
+        return new Socket().destroy();
+      }
+      const options = {
+        fd: native.duplicate(this.link.id),
+        readable: true,
+        writable: true,
+        manualStart: true,
+      };
+      this.own = new Socket(options as SocketConstructorOpts);
+      this.watch(this.own);
+    }
+    return this.own;
+  }
+
+  private watch(socket: Socket): void {
+    // Whoever resumes the socket would else have Node read what is the native core's.
+    socket._read = ignore;
+    this.closed = () => this.close();
+    socket.on('error', ignore);
+    socket.on('close', this.closed);
+  }
+
+  /** Lets the socket go, unless somebody would miss it. */
+  letGo(): void {
+    const { own, closed } = this;
+    if (own === undefined || closed === undefined || this.isClosed) {
+      return;
+    }
+    own.removeListener('error', ignore);
+    own.removeListener('close', closed);
+    this.closed = undefined;
+    if (canLetGo(own)) {
+      this.shell = new SocketShell(own, () => this.close());
+      this.own = undefined;
     } else {
-      this.socket = socket as Socket;
-      socket.on('close', () => this.closed());
+      this.watch(own);
     }
   }
 
@@ -101,11 +137,13 @@ export class LoopTransport implements Transport, engine.Source {
 
   pause(): void {
     this.isPaused = true;
+    this.own?.pause();
     this.setReading(false);
   }
 
   resume(): void {
     this.isPaused = false;
+    this.own?.resume();
     if (this.chunks !== undefined) {
       engine.request(this);
     } else {
@@ -116,7 +154,7 @@ export class LoopTransport implements Transport, engine.Source {
   ref(): void {
     if (!this.isReferenced && this.link.id >= 0) {
       this.isReferenced = true;
-      this.socket?.ref();
+      this.own?.ref();
       engine.reference();
     }
   }
@@ -124,16 +162,16 @@ export class LoopTransport implements Transport, engine.Source {
   unref(): void {
     if (this.isReferenced) {
       this.isReferenced = false;
-      this.socket?.unref();
+      this.own?.unref();
       engine.unreference();
     }
   }
 
   destroy(): void {
-    if (this.socket === undefined) {
-      process.nextTick(() => this.closed());
+    if (this.own === undefined) {
+      process.nextTick(close, this);
     } else {
-      this.socket.destroy();
+      this.own.destroy();
     }
   }
 
@@ -143,33 +181,26 @@ export class LoopTransport implements Transport, engine.Source {
     }
   }
 
-  private closed(): void {
-    if (!this.isClosed) {
-      this.isClosed = true;
-      this.unref();
-      this.link.toldEnded(null);
-      if (this.server !== undefined) {
-        this.server._connections--;
-        this.server._emitCloseIfDrained?.();
-      }
+  /** The connection is over, by whatever side. */
+  close(): void {
+    if (this.isClosed) {
+      return;
     }
+    this.isClosed = true;
+    this.unref();
+    this.link.toldEnded(null);
+    this.shell?.end();
+    this.own?.destroy();
   }
 }
 
-/**
- * Destroys a socket whose connection goes on. Its addresses stay readable. The server that accepted it still counts it, so
- * that `server.close()` waits for it; that server is given back.
- */
-function release(socket: HandleHolder): Server | undefined {
-  const { remoteAddress, localAddress } = socket as Duplex as Socket;
-  const server = socket._server;
-  const isCounted = typeof server?._connections === 'number';
-  if (isCounted) {
-    socket._server = null;
-  }
-  // Read above for their own sake: net.Socket keeps what it was once asked for.
-  void remoteAddress;
-  void localAddress;
-  socket.destroy();
-  return isCounted ? server : undefined;
+function ignore(): void {}
+
+// No closures for these: thousands of connections may be accepted in one turn of the loop.
+function release(transport: LoopTransport): void {
+  transport.letGo();
+}
+
+function close(transport: LoopTransport): void {
+  transport.close();
 }

@@ -51,6 +51,8 @@ export interface Native {
   joinEventLoop(slab: ArrayBuffer, dispatch: () => void): boolean;
   /** Reads and writes the socket of a connection from now on, through a descriptor of its own. */
   adopt(connection: number, descriptor: number): void;
+  /** Another descriptor of an adopted socket, which is the caller's to close; fails where there is none. */
+  duplicate(connection: number): number;
   /** The addresses of an adopted socket; null where it has none. */
   addresses(connection: number): Addresses | null;
   /** Reads from an adopted socket, or does not. */
@@ -69,6 +71,8 @@ export interface Native {
   flush(): boolean;
   /** Sends a message that is too long for the shared memory; `flags` are those of `Send`. */
   send(connection: number, flags: number, payload: Uint8Array): void;
+  /** Sends one message to many connections, framed once; throws where the text is not UTF-8. */
+  publish(connections: Uint8Array, flags: number, payload: Uint8Array): void;
   /** Sends a part of a message: the first of a binary one (0) or of text (1), one in the middle (2), the last (3). */
   sendFragment(connection: number, part: number, payload: Uint8Array, isAwaited: boolean): void;
   ping(connection: number, payload: Uint8Array): void;

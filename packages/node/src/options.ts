@@ -78,6 +78,9 @@ export interface ClientOptions
   protocolVersion?: 8 | 13 | undefined;
 }
 
+/** The longest time that Node's timers take, and the longest message that the native core takes. */
+const MAX_INTEGER = 2 ** 31 - 1;
+
 /** What bounds a connection, all of it told. */
 export interface Limits {
   handshakeTimeout: number | undefined;
@@ -95,7 +98,10 @@ export const STANDARD_LIMITS: Limits = {
 };
 
 /** The limits told in the options, else the defaults. Zero is an error: it would have to mean "without limit". */
-export function limitsFrom(options: ClientOptions, defaults: Limits): Limits {
+export function limitsFrom(
+  options: Partial<Record<keyof Limits, number | undefined>>,
+  defaults: Limits,
+): Limits {
   const told = (name: keyof Limits, max: number) => {
     const value = options[name];
     if (value === undefined) return defaults[name];
@@ -110,5 +116,19 @@ export function limitsFrom(options: ClientOptions, defaults: Limits): Limits {
   };
 }
 
-/** The longest time that Node's timers take, and the longest message that the native core takes. */
-const MAX_INTEGER = 2 ** 31 - 1;
+const WS_LIMITS: Limits = {
+  handshakeTimeout: undefined,
+  closeTimeout: 30_000,
+  maxPayload: 100 * 1024 * 1024,
+  maxFragments: 16 * 1024,
+};
+
+/** The limits in the face of `ws`, where zero asks for the largest that there is. */
+export function looseLimits(options: Partial<Record<keyof Limits, number | undefined>>): Limits {
+  const limit = (value: number | undefined) => (value === 0 ? MAX_INTEGER : value);
+  const { maxPayload, maxFragments } = options;
+  return limitsFrom(
+    { ...options, maxPayload: limit(maxPayload), maxFragments: limit(maxFragments) },
+    WS_LIMITS,
+  );
+}

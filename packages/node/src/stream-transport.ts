@@ -13,7 +13,7 @@ import { native } from './native';
 
 export class StreamTransport implements Transport, engine.Source {
   readonly link: Link;
-  private readonly socket: Duplex;
+  readonly socket: Duplex;
   /** What was read and not decoded, oldest first. */
   private readonly chunks: Buffer[] = [];
   private isRequested = false;
@@ -82,13 +82,20 @@ export class StreamTransport implements Transport, engine.Source {
     this.socket.end();
   }
 
+  private setPaused(isPaused: boolean): void {
+    this.isPaused = isPaused;
+    if (this.link.id >= 0) {
+      native.setReading(this.link.id, !isPaused);
+    }
+  }
+
   pause(): void {
-    this.isPaused = true;
+    this.setPaused(true);
     this.socket.pause();
   }
 
   resume(): void {
-    this.isPaused = false;
+    this.setPaused(false);
     this.socket.resume();
     if (this.chunks.length > 0) {
       this.request();

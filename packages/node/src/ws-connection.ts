@@ -7,13 +7,29 @@ import { CLOSED, CLOSING, Connection, type ConnectionSettings } from './connecti
 import { Kind } from './link';
 import { toArrayBuffer } from './message-data';
 import { keep } from './payload';
+import type { Topics } from './topics';
 import type { WebSocket } from './websocket';
+
+/** The server of a socket, as the socket needs it. */
+export interface Host {
+  readonly topics: Topics;
+  /** The connection has ended; the event `close` follows. */
+  ended(socket: WebSocket): void;
+}
 
 /** A connection of the socket that `require('vaiven')` gives, of a client or of a server. */
 export class WsConnection extends Connection {
   readonly #socket: WebSocket;
+  /** The server, for a socket of one. */
+  host: Host | undefined;
+  /** What the socket has subscribed to. */
+  subscriptions: Set<string> | undefined;
   readonly #eventsAreTasks: boolean;
   #isErrorEmitted = false;
+
+  get socket(): WebSocket {
+    return this.#socket;
+  }
 
   /** `allowSynchronousEvents: false` has microtasks run between two messages. */
   constructor(socket: WebSocket, settings: ConnectionSettings, allowSynchronousEvents: boolean) {
@@ -94,6 +110,8 @@ export class WsConnection extends Connection {
   /** A connection that is lost has ended with code 1006 and no error. */
   protected override onEnd(): boolean {
     this.readyState = CLOSED;
+    this.host?.topics.leave(this);
+    this.host?.ended(this.#socket);
     this.#socket.emit('close', this.closeCode, Buffer.from(this.closeReason));
     return this.#eventsAreTasks;
   }

@@ -4,16 +4,18 @@
  */
 
 import type { ClientRequest } from 'node:http';
-import { CONNECTING, type Connection, type Done, OPEN } from './connection';
+import { types } from 'node:util';
+import { CONNECTING, type Connection, type ConnectionSettings, type Done, OPEN } from './connection';
 import { viewOf } from './message-data';
 import type { Opened } from './opening';
-import { type ClientOptions, type Limits, limitsFrom } from './options';
+import { type ClientOptions, type Limits, looseLimits } from './options';
 import { parseProxy } from './proxy';
 import { Sender } from './sender';
+import { type ServerOptions, serverSettings } from './server-options';
 import { checkSubprotocols } from './subprotocols';
 import { parseLooseURL } from './url';
 import { Blueprint, connectionOf, type Sendable, WebSocket } from './websocket';
-import { WsConnection } from './ws-connection';
+import { type Host, WsConnection } from './ws-connection';
 import {
   type AnyListener,
   addListener,
@@ -23,38 +25,36 @@ import {
   setHandler,
 } from './ws-listeners';
 
-const LIMITS: Limits = {
-  handshakeTimeout: undefined,
-  closeTimeout: 30_000,
-  maxPayload: 100 * 1024 * 1024,
-  maxFragments: 16 * 1024,
-};
-
 /** What a message can be made of, beside what the standard's `send` takes. */
 export type WsSendable = Sendable | number | readonly number[] | { valueOf(): string | object };
+
+type EventOptions = Pick<ClientOptions, 'allowSynchronousEvents'>;
 
 /** How a message is sent. */
 export interface WsSendOptions {
   binary?: boolean | undefined;
-  compress?: boolean | undefined;
+  /** False: never. `always`: also where the message is shorter than the threshold. */
+  compress?: boolean | 'always' | undefined;
   /** False where more of the message follows. */
   fin?: boolean | undefined;
   /** Of no effect: who masks is no choice (RFC 6455 section 5.1). */
   mask?: boolean | undefined;
 }
 
-/** What a server makes its sockets with. */
-export type ServerSocketOptions = Pick<
-  ClientOptions,
-  'allowSynchronousEvents' | 'autoPong' | 'closeTimeout' | 'maxFragments' | 'maxPayload'
->;
+const NO_LISTENERS = new Map();
+const LISTENER_MAPS = mapsOf(new EventTarget());
+
+/** The properties in which an object keeps maps. */
+function mapsOf(object: object): symbol[] {
+  return Object.getOwnPropertySymbols(object).filter((symbol) => types.isMap(Reflect.get(object, symbol)));
+}
 
 /** A socket with the manners of npm `ws`. */
 export class WsWebSocket extends WebSocket {
   #sender: Sender | undefined;
 
   /** Connects to the address; `null` makes the socket of a server, which `accept` gives its connection. */
-  constructor(address: null, protocols: undefined, options?: ServerSocketOptions);
+  constructor(address: null, protocols: undefined, options?: ServerOptions);
   constructor(address: string | URL, options?: ClientOptions);
   constructor(address: string | URL, protocols?: string | readonly string[], options?: ClientOptions);
   constructor(
@@ -64,17 +64,19 @@ export class WsWebSocket extends WebSocket {
   ) {
     const isSecondForm = typeof protocols === 'object' && protocols !== null && !Array.isArray(protocols);
     const told = ((isSecondForm ? protocols : options) ?? {}) as ClientOptions;
-    const limits = limitsFrom(bounded(told), LIMITS);
-    const settings = { limits, autoPong: told.autoPong ?? true };
-    super(
-      new Blueprint(
-        (socket) => new WsConnection(socket, settings, told.allowSynchronousEvents ?? true),
-      ) as never,
-    );
+    const settings = address === null ? sharedSettings(told as ServerOptions) : settingsFrom(told);
+    super(blueprintOf(settings, told) as never);
+    // What an EventTarget has for its listeners, which are the emitter's here, is half of an idle socket's memory.
+    for (const symbol of LISTENER_MAPS) Reflect.set(this, symbol, NO_LISTENERS);
     if (address === null) return;
     const names =
       isSecondForm || protocols === undefined ? told.protocols : (protocols as string | readonly string[]);
-    this.#open(address, names === undefined ? [] : Array.isArray(names) ? names : [names], told, limits);
+    this.#open(
+      address,
+      names === undefined ? [] : Array.isArray(names) ? names : [names],
+      told,
+      settings.limits,
+    );
   }
 
   #open(address: string | URL, protocols: readonly unknown[], options: ClientOptions, limits: Limits): void {
@@ -112,20 +114,35 @@ export class WsWebSocket extends WebSocket {
     return names.join();
   }
 
-  override send(data: WsSendable, options?: WsSendOptions | Done, callback?: Done): void;
-  override send(data: unknown, options?: WsSendOptions | Done, callback?: Done): void {
+  /**
+   * Sends a message. False, and an error to the callback: it was not sent, because the connection is not open any more
+   * or too much waits already.
+   */
+  override send(data: WsSendable, options?: WsSendOptions | Done, callback?: Done): boolean;
+  override send(data: unknown, options?: WsSendOptions | Done, callback?: Done): boolean {
     const connection = connectionOf(this);
     const told = typeof options === 'function' ? {} : (options ?? {});
     const done = typeof options === 'function' ? options : callback;
-    if (!isOpen(connection, data, done)) return;
-    // Only "no" is a choice: what is worth compressing is said by the threshold.
-    const compress = told.compress === false ? false : undefined;
+    if (!isOpen(connection, data, done)) return false;
+    if (connection.isBounded && !connection.admit(sizeOf(data), done)) return false;
+    const compress = manner(told.compress);
     const isText = told.binary === undefined ? isTextual(data) : !told.binary;
     if (data instanceof Blob) connection.sendBlob(data, !isText, compress, done);
     else if (told.fin === false)
       connection.sendFragment(typeof data === 'string' ? data : bytesOf(data), isText, done);
     else if (isText) connection.sendText(typeof data === 'string' ? data : bytesOf(data), compress, done);
     else connection.sendBinary(bytesOf(data), compress, done);
+    return true;
+  }
+
+  /** Has the server's `publish` for this topic sent to this socket. */
+  subscribe(topic: string): void {
+    hostOf(this).topics.subscribe(topic, connectionOf(this) as WsConnection);
+  }
+
+  /** The reverse of `subscribe`; the end of the connection does it by itself. */
+  unsubscribe(topic: string): void {
+    hostOf(this).topics.unsubscribe(topic, connectionOf(this) as WsConnection);
   }
 
   /** Begins the closing handshake. */
@@ -196,15 +213,44 @@ function define(name: string, property: PropertyDescriptor): void {
   Object.defineProperty(prototype, name, { ...property, configurable: true, enumerable: true });
 }
 
-/** Gives a server's socket the stream on which its opening handshake was accepted. */
-export function accept(socket: WsWebSocket, opened: Opened): void {
-  connectionOf(socket).adopt('server', opened);
+/**
+ * The socket of a server, of the class that its options name. One that extends the class of the standard gets the
+ * events of `ws` all the same.
+ */
+export function makeSocket(options: ServerOptions): WsWebSocket {
+  const Class = options.WebSocket ?? WsWebSocket;
+  if (Class === WsWebSocket || Class.prototype instanceof WsWebSocket) {
+    return new (Class as typeof WsWebSocket)(null, undefined, options);
+  }
+  const blueprint = blueprintOf(sharedSettings(options), options);
+  return new Class(blueprint as never) as WsWebSocket;
 }
 
-/** Where `ws` has no limit, the largest that there is. */
-function bounded(options: ClientOptions): ClientOptions {
-  const limit = (value: number | undefined) => (value === 0 ? 2 ** 31 - 1 : value);
-  return { ...options, maxPayload: limit(options.maxPayload), maxFragments: limit(options.maxFragments) };
+function blueprintOf(
+  settings: ConnectionSettings,
+  { allowSynchronousEvents = true }: EventOptions,
+): Blueprint {
+  return new Blueprint((socket) => new WsConnection(socket, settings, allowSynchronousEvents));
+}
+
+/** Gives a server's socket the stream on which its opening handshake was accepted. */
+export function accept(socket: WsWebSocket, server: Host, opened: Opened): void {
+  const connection = connectionOf(socket) as WsConnection;
+  connection.host = server;
+  connection.adopt('server', opened);
+}
+
+function settingsFrom(options: ClientOptions): ConnectionSettings {
+  return { limits: looseLimits(options), autoPong: options.autoPong ?? true };
+}
+
+const settingsOfServers = new WeakMap<ServerOptions, ConnectionSettings>();
+
+/** The settings of a server's sockets: the same object for all of them. */
+function sharedSettings(options: ServerOptions): ConnectionSettings {
+  const shared = settingsOfServers.get(options) ?? serverSettings(options);
+  settingsOfServers.set(options, shared);
+  return shared;
 }
 
 /** Throws too early; counts what is too late. */
@@ -216,12 +262,28 @@ function isOpen(connection: Connection, data: unknown, done: Done | undefined): 
   return false;
 }
 
-function isTextual(data: unknown): boolean {
+function hostOf(socket: WsWebSocket): Host {
+  const { host } = connectionOf(socket) as WsConnection;
+  if (host === undefined) throw new Error('topics are for the sockets of a server');
+  return host;
+}
+
+/** Whether to compress: what is worth it is said by the threshold, unless the message says `always`. */
+export function manner(compress: boolean | 'always' | undefined): boolean | undefined {
+  return compress === 'always' ? true : compress === false ? false : undefined;
+}
+
+function sizeOf(data: unknown): number {
+  if (data instanceof Blob) return data.size;
+  return typeof data === 'string' ? Buffer.byteLength(data) : bytesOf(data).length;
+}
+
+export function isTextual(data: unknown): boolean {
   return typeof data === 'string' || typeof data === 'number';
 }
 
 /** The bytes of whatever `ws` sends; what is empty in any way is the empty message. */
-function bytesOf(data: unknown): Uint8Array {
+export function bytesOf(data: unknown): Uint8Array {
   if (typeof data === 'number') return Buffer.from(String(data));
   return viewOf(data) ?? Buffer.from((data || '') as string);
 }

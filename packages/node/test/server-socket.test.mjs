@@ -1,0 +1,253 @@
+// The socket of a server: what `ws` documents of it, and what keeps it bounded.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import https from 'node:https';
+import net from 'node:net';
+import { describe, test } from 'node:test';
+import vaiven, { WebSocketServer } from '../dist/index.mjs';
+import { certificate } from './certificate.mjs';
+import { collect, connect, openRaw, serve } from './servers.mjs';
+
+/** A server, a client, and the socket of the client on the server. */
+async function pair(t, options, clientOptions) {
+  const { server, url, port } = await serve(t, options);
+  const accepted = once(server, 'connection');
+  const client = await connect(url, clientOptions);
+  const [socket, request] = await accepted;
+  return { server, socket, request, client, port };
+}
+
+const turn = () => new Promise((resolve) => setTimeout(resolve, 10));
+
+describe('a socket of a server', () => {
+  test('talks in text, bytes and parts, and calls back', async (t) => {
+    const { socket, client } = await pair(t);
+    const received = collect(client, 'message', 6);
+    socket.send('text');
+    socket.send(Buffer.from('bytes'));
+    socket.send(Buffer.from('text'), { binary: false });
+    socket.send('par', { fin: false });
+    socket.send('ts', { fin: true });
+    socket.send(7);
+    await new Promise((resolve) => socket.send('last', resolve));
+    assert.deepEqual(
+      (await received).map(([data, isBinary]) => [String(data), isBinary]),
+      [
+        ['text', false],
+        ['bytes', true],
+        ['text', false],
+        ['parts', false],
+        ['7', false],
+        ['last', false],
+      ],
+    );
+  });
+
+  test('pings and is pinged', async (t) => {
+    const { socket, client } = await pair(t);
+    client.ping('from the client');
+    assert.deepEqual(await once(socket, 'ping'), [Buffer.from('from the client')]);
+    socket.ping('from the server');
+    assert.deepEqual(await once(socket, 'pong'), [Buffer.from('from the server')]);
+  });
+
+  test('answers no ping without autoPong', async (t) => {
+    const { socket, client } = await pair(t, { autoPong: false });
+    client.ping('first');
+    await once(socket, 'ping');
+    socket.pong('answer');
+    assert.deepEqual(await once(client, 'pong'), [Buffer.from('answer')]);
+  });
+
+  test('reads nothing while it is paused', async (t) => {
+    const { socket, client } = await pair(t);
+    let received = 0;
+    socket.on('message', () => received++);
+    socket.pause();
+    assert.ok(socket.isPaused);
+    client.send('a');
+    await turn();
+    assert.equal(received, 0);
+    socket.resume();
+    await once(socket, 'message');
+    assert.deepEqual([received, socket.isPaused], [1, false]);
+  });
+
+  test('tells limits and their end', async (t) => {
+    const { socket, client } = await pair(t, { maxPayload: 10 });
+    socket.on('error', () => {});
+    client.send('a'.repeat(10));
+    await once(socket, 'message');
+    client.send('a'.repeat(11));
+    const [error] = await once(socket, 'error');
+    assert.equal(error.code, 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH');
+    assert.equal((await once(client, 'close'))[0], 1009);
+  });
+
+  test('closes, and terminates a peer that does not answer', async (t) => {
+    const { server, port } = await serve(t, { closeTimeout: 50 });
+    const accepted = once(server, 'connection');
+    const deaf = await openRaw(port);
+    const [socket] = await accepted;
+    socket.close(4000, 'enough');
+    assert.equal(socket.readyState, vaiven.CLOSING);
+    assert.equal((await once(socket, 'close'))[0], 1006);
+    deaf.destroy();
+  });
+});
+
+describe('the stream below', () => {
+  test('tells addresses, at any time', async (t) => {
+    const { socket, client, request } = await pair(t);
+    const { remotePort } = request.socket;
+    assert.ok(remotePort > 0);
+    await turn();
+    assert.deepEqual(
+      [socket._socket.remoteAddress, socket._socket.remotePort, socket._socket.localAddress],
+      ['127.0.0.1', remotePort, '127.0.0.1'],
+    );
+    assert.deepEqual([request.socket.remotePort, request.socket.localAddress], [remotePort, '127.0.0.1']);
+    client.close();
+    await once(socket, 'close');
+    assert.ok(socket._socket instanceof net.Socket && socket._socket.destroyed);
+  });
+
+  test('stays what it was for whoever listens to it', async (t) => {
+    const { server, url } = await serve(t);
+    const heard = [];
+    server.on('connection', (socket) => {
+      const stream = socket._socket;
+      stream.on('close', () => heard.push(stream === socket._socket));
+    });
+    const client = await connect(url);
+    await turn();
+    client.close();
+    await once(client, 'close');
+    await turn();
+    assert.deepEqual(heard, [true]);
+  });
+
+  test('tells its end to whoever listens later', async (t) => {
+    const { client, request } = await pair(t);
+    await turn();
+    const ended = once(request.socket, 'close');
+    client.terminate();
+    await ended;
+    assert.ok(request.socket.destroyed);
+  });
+
+  test('ends the connection where somebody destroys it, before and after it was let go', async (t) => {
+    for (const wait of [() => {}, turn]) {
+      for (const streamOf of [({ socket }) => socket._socket, ({ request }) => request.socket]) {
+        const parts = await pair(t);
+        await wait();
+        streamOf(parts).destroy();
+        assert.equal((await once(parts.client, 'close'))[0], 1006);
+      }
+    }
+  });
+
+  test('takes options and bytes after it was let go', async (t) => {
+    const { socket, client } = await pair(t);
+    await turn();
+    const stream = socket._socket;
+    stream.setNoDelay(true).setKeepAlive(true, 1000);
+    stream.write(Buffer.from([0x81, 0x01, 0x61]));
+    assert.deepEqual(await once(client, 'message'), [Buffer.from('a'), false]);
+    client.send('b');
+    assert.deepEqual(await once(socket, 'message'), [Buffer.from('b'), false]);
+  });
+
+  test('is the one of TLS where there is TLS', async (t) => {
+    const server = https.createServer(certificate());
+    const sockets = new WebSocketServer({ server, verifyClient: ({ secure }) => secure });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const accepted = once(sockets, 'connection');
+    const url = `wss://127.0.0.1:${server.address().port}`;
+    const client = await connect(url, { rejectUnauthorized: false });
+    const [socket] = await accepted;
+    assert.ok(socket._socket.encrypted);
+    client.send('hola');
+    assert.deepEqual(await once(socket, 'message'), [Buffer.from('hola'), false]);
+    client.close();
+    await once(socket, 'close');
+  });
+});
+
+describe('what waits in a connection', () => {
+  /** Sends to a peer that does not read until a message is refused. */
+  async function overflow(t, bufferPolicy) {
+    const { server, port } = await serve(t, { maxBufferedAmount: 1 << 20, bufferPolicy, closeTimeout: 2000 });
+    const accepted = once(server, 'connection');
+    const slow = await openRaw(port);
+    slow.pause();
+    const [socket] = await accepted;
+    const chunk = Buffer.alloc(1 << 18);
+    for (let sent = 0; sent < 200; sent++) {
+      let error;
+      const isSent = socket.send(chunk, (reason) => {
+        error = reason;
+      });
+      assert.ok(socket.bufferedAmount <= 1 << 20, `${socket.bufferedAmount} bytes wait`);
+      await new Promise(setImmediate);
+      if (!isSent) return { socket, slow, error };
+    }
+    throw new Error('nothing was refused');
+  }
+
+  test('is bounded, and ends the connection with a code to come back', async (t) => {
+    const { socket, slow, error } = await overflow(t, 'close');
+    assert.equal(error.code, 'ERR_VAIVEN_BUFFER_FULL');
+    assert.equal(socket.readyState, vaiven.CLOSING);
+    let last = Buffer.alloc(0);
+    slow.on('data', (chunk) => {
+      last = Buffer.concat([last, chunk]).subarray(-64);
+    });
+    slow.resume();
+    await once(slow, 'close');
+    assert.ok(last.includes(Buffer.from([0x03, 0xf5])), 'the Close frame has the code 1013');
+    assert.match(last.toString('latin1'), /slow consumer/);
+  });
+
+  test('is bounded, and the message is refused where the policy says so', async (t) => {
+    const { socket, slow, error } = await overflow(t, 'drop');
+    assert.equal(error.code, 'ERR_VAIVEN_BUFFER_FULL');
+    assert.equal(socket.readyState, vaiven.OPEN);
+    slow.destroy();
+  });
+
+  test('may be just the limit, and not a byte more', async (t) => {
+    const { socket } = await pair(t, { maxBufferedAmount: 1000, bufferPolicy: 'drop' });
+    assert.equal(socket.send(Buffer.alloc(1001)), false);
+    assert.equal(socket.send('é'.repeat(500)), true);
+    assert.equal(socket.send('a'), false);
+  });
+});
+
+describe('keepalive', () => {
+  test('pings a peer that is silent, keeps one that answers and ends one that does not', async (t) => {
+    const { server, url, port } = await serve(t, { keepalive: { interval: 200, timeout: 200 } });
+    const alive = await connect(url);
+    const accepted = once(server, 'connection');
+    const dead = await openRaw(port);
+    const [socket] = await accepted;
+    assert.equal((await once(socket, 'close'))[0], 1006);
+    dead.destroy();
+    await once(alive, 'ping');
+    assert.equal(alive.readyState, vaiven.OPEN);
+  });
+
+  test('lets a paused socket be', async (t) => {
+    const { socket, client } = await pair(t, { keepalive: { interval: 200, timeout: 200 } });
+    socket.pause();
+    // Twice as long as it takes to give up a peer: time acts once a second.
+    await new Promise((resolve) => setTimeout(resolve, 4500));
+    assert.equal(socket.readyState, vaiven.OPEN);
+    socket.resume();
+    client.send('still here');
+    assert.deepEqual(await once(socket, 'message'), [Buffer.from('still here'), false]);
+  });
+});
