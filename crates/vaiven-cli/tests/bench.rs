@@ -137,6 +137,17 @@ fn a_room_delivers_to_all_who_listen() {
 }
 
 #[test]
+fn the_first_message_is_sent_when_the_run_starts() {
+    let server = Server::start(&[]);
+    let run = server.bench(&["-c", "1", "-r", "1", "-d", "500ms", "--warm-up", "0", "--json"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let json = run.json();
+    check(&json, "/messages/received", 1.0);
+    // One that comes back before the start has taken no time.
+    assert!(number(&json, "/latency_us/max") > 0.0, "{json:#}");
+}
+
+#[test]
 fn people_read_a_page_and_a_pipe_sees_no_bar() {
     let server = Server::start(&[]);
     let run = server.bench(&["-c", "2", "-r", "50", "-d", "200ms", "--warm-up", "100ms"]);

@@ -163,6 +163,8 @@ impl Worker {
         if lines.is_empty() {
             return;
         }
+        // Latency counts from the start: nothing is sent before it.
+        Self::rest(&mut alarm, go.start.saturating_duration_since(Instant::now())).await;
         loop {
             self.look_for_stop();
             let window = self.window.get();
@@ -197,9 +199,14 @@ impl Worker {
             }
             let until_due = Duration::from_nanos(due.min(window.to).saturating_sub(now));
             let rest = if held.is_empty() { TICK } else { TICK / 10 };
-            if alarm.sleep(until_due.clamp(QUANTUM, rest)).await.is_err() {
-                tokio::time::sleep(rest).await;
-            }
+            Self::rest(&mut alarm, until_due.clamp(QUANTUM, rest)).await;
+        }
+    }
+
+    /// Sleeps, by the runtime's timer where the alarm fails.
+    async fn rest(alarm: &mut Alarm, span: Duration) {
+        if alarm.sleep(span).await.is_err() {
+            tokio::time::sleep(span).await;
         }
     }
 
