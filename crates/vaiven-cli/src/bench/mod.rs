@@ -28,7 +28,6 @@ use self::options::{Options, Plan};
 use self::process::{Usage, own_cpu};
 use self::progress::Progress;
 use self::report::{Report, ServerUse};
-use self::schedule::Window;
 use self::tally::Tally;
 use self::workers::Workers;
 use clap::builder::Resettable;
@@ -43,8 +42,6 @@ use tokio::runtime::Builder;
 
 /// How often the terminal is told, and an end is noticed.
 const TICK: Duration = Duration::from_millis(100);
-/// The pause between the last connection and the first message: the server may still be busy with it.
-const PAUSE: Duration = Duration::from_millis(100);
 
 const LONG_ABOUT: &str = "\
 Measure what a WebSocket server does under load.
@@ -116,16 +113,14 @@ async fn measure(plan: Plan, rss_before: Option<u64>) -> Result<Exit, String> {
         }
     };
     let connecting = job.began.elapsed();
-    let start = Instant::now() + PAUSE;
-    let from = nanos(plan.warm_up);
-    let window = Window { from, to: from.saturating_add(nanos(plan.duration)) };
-    progress.begin(&job);
     let too_few = plan.is_room && counts.iter().sum::<u64>() < 2;
-    if job.stopped.load(Ordering::Relaxed) || too_few {
+    let start = if job.stopped.load(Ordering::Relaxed) || too_few {
         workers.dismiss();
+        Instant::now()
     } else {
-        workers.go(&counts, start, window);
-    }
+        workers.begin(&job, &counts).await
+    };
+    progress.begin(&job);
     let (tally, seen, measured) = watch(&job, &mut workers, &mut progress, start).await;
     progress.finish();
     let server = plan.pid.zip(seen.server).map(|(pid, (from, to))| ServerUse {
@@ -194,8 +189,4 @@ fn print(report: &Report<'_>) -> io::Result<()> {
         write!(out, "{report}")?;
     }
     out.flush()
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
