@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -137,6 +139,17 @@ fn a_room_delivers_to_all_who_listen() {
 }
 
 #[test]
+fn the_first_message_is_sent_when_the_run_starts() {
+    let server = Server::start(&[]);
+    let run = server.bench(&["-c", "1", "-r", "1", "-d", "500ms", "--warm-up", "0", "--json"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let json = run.json();
+    check(&json, "/messages/received", 1.0);
+    // One that comes back before the start has taken no time.
+    assert!(number(&json, "/latency_us/max") > 0.0, "{json:#}");
+}
+
+#[test]
 fn people_read_a_page_and_a_pipe_sees_no_bar() {
     let server = Server::start(&[]);
     let run = server.bench(&["-c", "2", "-r", "50", "-d", "200ms", "--warm-up", "100ms"]);
@@ -147,8 +160,10 @@ fn people_read_a_page_and_a_pipe_sees_no_bar() {
 
 #[test]
 fn where_nobody_listens_it_ends_with_2() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let url = format!("ws://{free}");
+    // It is bound, so that nobody else gets it, and does not listen.
+    let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    deaf.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let url = format!("ws://{}", deaf.local_addr().unwrap().as_socket().unwrap());
     let run = Run::of(&vaiven(&["bench", &url, "-c", "2", "--json", "--no-proxy"]).output().unwrap());
     assert_eq!(run.code, Some(2), "{run:?}");
     let json = run.json();

@@ -92,8 +92,9 @@ pub struct Decoder {
     inflater: Option<Box<Inflater>>,
     /// The peer's Close frame came, or it broke a rule: what follows is discarded.
     ended: bool,
-    /// The message just decoded is not UTF-8.
-    invalid_text: bool,
+    /// The rule that what was just decoded broke, which the next call says: a message that is not UTF-8, or a pong
+    /// too many, unless it is [forgiven](Self::forgive_idle_frame).
+    broken: Option<Violation>,
     now: Instant,
     flood_since: Instant,
     idle_frames: u32,
@@ -116,7 +117,7 @@ impl Decoder {
             message: None,
             inflater: inflater.map(Box::new),
             ended: false,
-            invalid_text: false,
+            broken: None,
             now,
             flood_since: now,
             idle_frames: 0,
@@ -204,7 +205,8 @@ impl Decoder {
     }
 
     /// Decodes the next event from the front of `input`. `None` means that all of the input was taken and more is
-    /// needed, or that nothing more will come since the peer's Close.
+    /// needed, or that nothing more will come since the peer's Close. Until then it is called again, though the input
+    /// may be empty: that a pong was one too many is said by the call after it.
     ///
     /// # Errors
     /// The rule that the peer broke. Everything after it is discarded.
@@ -258,7 +260,7 @@ impl Decoder {
     #[inline]
     fn common_frame(&self, received: &[u8]) -> Option<CommonFrame> {
         let mid_message = self.header.len != 0 || self.frame.is_some() || self.message.is_some();
-        if mid_message || self.ended || self.invalid_text {
+        if mid_message || self.ended || self.broken.is_some() {
             return None;
         }
         let (&[first, second], rest) = received.split_first_chunk()?;
@@ -299,12 +301,12 @@ impl Decoder {
             apply_mask(payload, key);
         }
         // The frame's own bytes are gone; what is left to say is that it was wrong.
-        self.invalid_text = frame.is_text && !is_utf8(payload);
-        (!self.invalid_text).then_some(())
+        self.broken = (frame.is_text && !is_utf8(payload)).then_some(Violation::InvalidUtf8);
+        self.broken.is_none().then_some(())
     }
 
     fn decode_any(&mut self, input: &mut Input) -> Result<Option<Incoming>, Violation> {
-        let decoded = if self.invalid_text { Err(Violation::InvalidUtf8) } else { self.decode_next(input) };
+        let decoded = self.broken.take().map_or_else(|| self.decode_next(input), Err);
         match decoded {
             Err(_) | Ok(Some(Incoming::Close(_))) => {
                 self.end();
@@ -378,7 +380,7 @@ impl Decoder {
     #[inline]
     fn check_frame(&mut self, header: &FrameHeader) -> Result<usize, Violation> {
         if header.opcode.is_control() {
-            if header.opcode != OpCode::Close {
+            if header.opcode == OpCode::Ping {
                 self.count_idle_frame()?;
             }
             // A control frame's length was checked with its header.
@@ -412,8 +414,22 @@ impl Decoder {
     }
 
     /// The pong that was just decoded was asked for, so it does not count among the frames that bring nothing further.
+    /// To be called before [`decode`](Self::decode) is, which otherwise fails where that pong was one too many.
     pub fn forgive_idle_frame(&mut self) {
         self.idle_frames = self.idle_frames.saturating_sub(1);
+        self.broken.take_if(|broken| *broken == Violation::FrameFlood);
+    }
+
+    /// The event of a control frame. A pong counts when it is there: only then can it be known whether it was asked for.
+    fn control_event(&mut self, opcode: OpCode, payload: Bytes) -> Result<Incoming, Violation> {
+        Ok(match opcode {
+            OpCode::Ping => Incoming::Ping(payload),
+            OpCode::Pong => {
+                self.broken = self.count_idle_frame().err();
+                Incoming::Pong(payload)
+            }
+            _ => Incoming::Close(CloseFrame::parse(&payload)?),
+        })
     }
 
     fn count_idle_frame(&mut self) -> Result<(), Violation> {
@@ -438,7 +454,7 @@ impl Decoder {
         }
         if header.opcode.is_control() {
             let payload = input.take(len);
-            return control_event(header.opcode, payload).map(Some);
+            return self.control_event(header.opcode, payload).map(Some);
         }
         if header.fin && !header.rsv1 && self.message.is_none() {
             let is_text = header.opcode == OpCode::Text;
@@ -521,7 +537,7 @@ impl Decoder {
         let Some(mut frame) = self.frame.take() else { return Ok(None) };
         if frame.opcode.is_control() {
             let payload = Bytes::from(std::mem::take(&mut frame.control));
-            return control_event(frame.opcode, payload).map(Some);
+            return self.control_event(frame.opcode, payload).map(Some);
         }
         if frame.fin { self.finish_message().map(Some) } else { Ok(None) }
     }
@@ -552,7 +568,7 @@ impl Decoder {
     /// Nothing more will be decoded: gives back what was held.
     fn end(&mut self) {
         self.ended = true;
-        self.invalid_text = false;
+        self.broken = None;
         self.header.len = 0;
         self.frame = None;
         self.message = None;
@@ -648,13 +664,4 @@ fn max_deflated_len(len: usize) -> usize {
 #[inline]
 fn message(is_text: bool, payload: Bytes) -> Message {
     if is_text { Message::Text(Text::from_validated(payload)) } else { Message::Binary(payload) }
-}
-
-/// The event of a control frame.
-fn control_event(opcode: OpCode, payload: Bytes) -> Result<Incoming, Violation> {
-    Ok(match opcode {
-        OpCode::Ping => Incoming::Ping(payload),
-        OpCode::Pong => Incoming::Pong(payload),
-        _ => Incoming::Close(CloseFrame::parse(&payload)?),
-    })
 }

@@ -282,9 +282,14 @@ fn frames_that_bring_nothing_further_are_counted() {
         for i in 0..6 {
             wire.extend(frame(Role::Client, if first == 0x02 && i > 0 { 0x00 } else { first }, b""));
         }
-        let events = if first == 0x8a { vec![Incoming::Pong(bytes::Bytes::new()); 5] } else { Vec::new() };
+        // The pong that is too many is told, as it may have been asked for.
+        let events = if first == 0x8a { vec![Incoming::Pong(bytes::Bytes::new()); 6] } else { Vec::new() };
         check_with(&limits, false, Role::Server, &wire, &(events, Some(Violation::FrameFlood)));
     }
+    // Nothing comes behind the one that is too many.
+    let behind = [frame(Role::Client, 0x8a, b"").repeat(6), frame(Role::Client, 0x82, b"a")].concat();
+    let events = vec![Incoming::Pong(bytes::Bytes::new()); 6];
+    check_with(&limits, false, Role::Server, &behind, &(events, Some(Violation::FrameFlood)));
     // The window passes, and the count begins anew.
     let start = Instant::now();
     let mut decoder = Decoder::new(Role::Server, limits, None, start);

@@ -75,8 +75,9 @@ pub(crate) struct Reader {
     timer: Timer,
     /// Counts what is received, for the task's budget.
     received: u8,
-    /// Payload arrived in the open message's own buffer, and the decoder has not looked at it.
-    is_filled: bool,
+    /// The decoder is to be asked even where no input is left: payload arrived in the open message's own buffer, or it
+    /// has yet to say whether the last pong was one too many.
+    has_more: bool,
     /// The last look at the socket found nothing.
     has_waited: bool,
     /// The last large message did not fit into a slab: the next read takes little, so that the rest can go straight
@@ -110,7 +111,7 @@ impl Reader {
             close_frame: None,
             timer: Timer::default(),
             received: 0,
-            is_filled: false,
+            has_more: false,
             has_waited: false,
             expects_large: false,
         }
@@ -145,7 +146,7 @@ impl Reader {
         loop {
             match self.phase {
                 Phase::Open => {
-                    if (self.is_filled || self.has_input())
+                    if (self.has_more || self.has_input())
                         && let Some(event) = self.decode()
                     {
                         return Poll::Ready(Ok(Some(event)));
@@ -173,7 +174,7 @@ impl Reader {
     /// Decodes the next event from what has arrived.
     #[inline]
     fn decode(&mut self) -> Option<Event> {
-        self.is_filled = false;
+        self.has_more = false;
         loop {
             let incoming = match self.decoder.decode(&mut self.input) {
                 Ok(Some(Incoming::Message(message))) => return Some(Event::Message(message)),
@@ -201,6 +202,7 @@ impl Reader {
                     if was_due {
                         self.decoder.forgive_idle_frame();
                     }
+                    self.has_more = true;
                     let now = Instant::now().into_std();
                     let round_trip = self.keepalive.as_mut().and_then(|k| k.pong(&payload, now));
                     return Some(Event::Pong(payload, round_trip));
@@ -307,7 +309,7 @@ impl Reader {
         let arrival = if let Some(mut buffer) = self.decoder.payload_buffer() {
             self.expects_large |= missing > slab::SLAB_BYTES / 2;
             let read = ready!(pin!(io.read_buf(&mut buffer)).poll(cx))?;
-            self.is_filled = true;
+            self.has_more = true;
             if read == 0 { Arrival::End } else { Arrival::Bytes }
         } else {
             let mut slab = slab::take();

@@ -228,42 +228,37 @@ async fn pongs_that_were_asked_for_are_no_flood_and_others_are() {
         let event = receiver.recv_event().await.unwrap();
         assert!(matches!(event, Some(Event::Pong(..))), "{event:?}");
     }
-    let (mut near, far) = tokio::io::duplex(64 << 10);
-    let config = Config::new(Role::Server);
-    let mut server =
-        WebSocket::from_transport(Transport::other(far), Role::Server, BytesMut::new(), None, &config);
-    near.write_all(&[0x8a, 0x80, 0, 0, 0, 0].repeat(101)).await.unwrap();
-    let error = server.recv().await.unwrap_err();
-    assert!(matches!(error, Error::Violation(Violation::FrameFlood)), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_message_is_not_overtaken_without_end_by_short_ones() {
-    let mut config = Config::new(Role::Client);
-    config.outbox_bytes = 256 << 10;
-    let (client, mut server) = pair_with(&config, &Config::new(Role::Server));
-    let (sender, receiver) = client.split();
-    for _ in 0..8 {
-        let sender = sender.clone();
-        tokio::spawn(async move { while sender.send(vec![0; 64 << 10]).await.is_ok() {} });
-    }
-    for _ in 0..100 {
-        server.recv().await.unwrap();
-    }
-    let long = tokio::spawn(async move { sender.send(vec![1; 250 << 10]).await });
-    let overtaking = async {
-        let mut overtaking = 0;
-        while server.recv().await.unwrap().is_some_and(|message| message.len() == 64 << 10) {
-            overtaking += 1;
-            assert!(overtaking < 1_000, "the long message never has its turn");
+async fn at_the_limit_a_pong_that_was_asked_for_still_passes() {
+    let max = Config::new(Role::Server).limits.max_idle_frames as usize;
+    let pong = [0x8a, 0x80, 0, 0, 0, 0];
+    for (unasked, pings) in [(max - 1, 1), (max, 0), (max, 1), (max + 1, 0), (max + 1, 1)] {
+        let (mut near, far) = tokio::io::duplex(64 << 10);
+        let config = Config::new(Role::Server);
+        let mut server =
+            WebSocket::from_transport(Transport::other(far), Role::Server, BytesMut::new(), None, &config);
+        near.write_all(&pong.repeat(unasked)).await.unwrap();
+        for number in 1..=unasked {
+            let event = server.recv_event().await.unwrap();
+            assert!(matches!(event, Some(Event::Pong(..))), "{number} of {unasked}: {event:?}");
         }
-        overtaking
-    };
-    // What was queued before it, and those that waited before it.
-    let overtaking = overtaking.await;
-    assert!(overtaking <= 32, "{overtaking}");
-    long.await.unwrap().unwrap();
-    drop(receiver);
+        // Asked for behind the others, it cannot stand for one of them.
+        for _ in 0..pings {
+            server.ping(b"").await.unwrap();
+        }
+        near.write_all(&pong.repeat(pings)).await.unwrap();
+        if unasked > max {
+            // It ends at once, though nothing comes behind.
+            let received = server.recv().await;
+            assert!(matches!(received, Err(Error::Violation(Violation::FrameFlood))), "{received:?}");
+            continue;
+        }
+        near.write_all(&[0x82, 0x81, 0, 0, 0, 0, b'm']).await.unwrap();
+        let received = server.recv().await.unwrap();
+        assert_eq!(received, Some(Message::from(b"m".to_vec())), "{unasked} and {pings}");
+    }
 }
 
 #[tokio::test]

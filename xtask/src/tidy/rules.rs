@@ -2,6 +2,7 @@
 
 use super::Finding;
 use super::source::Source;
+use std::collections::BTreeMap;
 
 /// A file of code longer than this is a finding.
 const LONGEST_FILE: usize = 800;
@@ -37,7 +38,8 @@ const NOT_IN_PROTO: &[&str] = &[
     "std::net",
     "io::Read",
     "io::Write",
-    "std::time::Instant::now",
+    "io::prelude",
+    "io::*",
     "Instant::now",
     "SystemTime::now",
     "tokio",
@@ -163,14 +165,19 @@ fn dependency(line: &str) -> Option<&str> {
 fn proto_without_io(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in sources.iter().filter(|source| source.path.starts_with("crates/vaiven-proto/src/")) {
-        for (number, line) in source.code_lines() {
-            let braced = line.contains("io::{") && (has_word(line, "Read") || has_word(line, "Write"));
-            let known = NOT_IN_PROTO.iter().find(|name| has_word(line, name)).copied();
-            if let Some(name) = known.or(braced.then_some("io::{..}")) {
-                let what = format!("{name}: the protocol does no I/O and has no clock");
-                findings.push(finding("proto-without-io", source, number, what));
+        let imports = source.imports();
+        let imports = imports.iter().map(|(number, path)| (*number, &**path));
+        // A line is found once, whether by its text or by what it imports.
+        let mut found = BTreeMap::new();
+        for (number, code) in source.code_lines().chain(imports) {
+            if let Some(name) = NOT_IN_PROTO.iter().find(|name| has_word(code, name)) {
+                found.entry(number).or_insert(name);
             }
         }
+        findings.extend(found.into_iter().map(|(number, name)| {
+            let what = format!("{name}: the protocol does no I/O and has no clock");
+            finding("proto-without-io", source, number, what)
+        }));
     }
     findings
 }

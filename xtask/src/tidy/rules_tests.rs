@@ -97,6 +97,25 @@ fn input_output_and_clocks_are_found_in_the_protocol() {
 }
 
 #[test]
+fn input_and_output_are_found_in_groups_of_imports() {
+    for text in [
+        "use std::{net::TcpStream, fmt};\n",
+        "use std::{fmt, net};\n",
+        "use std::{io::{self, Read as _}};\n",
+        "use std::io::{IoSlice, Write};\n",
+        "use std::io::*;\n",
+        "use std::{io::prelude::*};\n",
+        "use ::{tokio as t};\n",
+    ] {
+        check(proto_without_io, PROTO, text, &[1]);
+    }
+    let lines =
+        "use std::{\n    fmt,\n    io::{\n        IoSlice,\n        Read,\n    },\n    net::IpAddr,\n};\n";
+    check(proto_without_io, PROTO, lines, &[5, 7]);
+    check(proto_without_io, PROTO, "use std::{cell::RefCell, io::IoSlice};\nuse bytes::{Buf, Read};\n", &[]);
+}
+
+#[test]
 fn unsafe_outside_the_list_is_found() {
     check(unsafe_where_listed, LIB, "fn f() {\n    unsafe { g() }\n}\n", &[2]);
     check(unsafe_where_listed, LIB, "#![forbid(unsafe_code)]\n// unsafe\n", &[]);

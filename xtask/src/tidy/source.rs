@@ -24,6 +24,20 @@ impl Source {
         self.code.lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 
+    /// Rust only: the paths that `use` declarations bring in, written out where groups shorten them, each with the line
+    /// of its last part.
+    pub(crate) fn imports(&self) -> Vec<(usize, String)> {
+        let mut imports = Vec::new();
+        for (at, _) in self.code.match_indices("use") {
+            let (before, after) = (&self.code[..at], &self.code[at + "use".len()..]);
+            // Neither `reuse`, `used` nor the `use<..>` of a bound.
+            if !before.ends_with(is_word_part) && after.starts_with(char::is_whitespace) {
+                resolve(after, before.matches('\n').count() + 1, &mut imports);
+            }
+        }
+        imports
+    }
+
     pub(crate) fn is_rust(&self) -> bool {
         extension(&self.path) == "rs"
     }
@@ -39,6 +53,45 @@ impl Source {
     }
 }
 
+fn is_word_part(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Resolves the groups of one `use` declaration, whose tree `text` begins with, on this line.
+fn resolve(text: &str, mut line: usize, imports: &mut Vec<(usize, String)>) {
+    let mut path = String::new();
+    let mut begun = line;
+    // The length of the path in front of each open group.
+    let mut prefixes = Vec::new();
+    for c in text.chars() {
+        let prefix = prefixes.last().copied().unwrap_or(0);
+        match c {
+            '{' => prefixes.push(path.len()),
+            ',' | '}' | ';' => {
+                if path.len() > prefix {
+                    imports.push((begun, path.clone()));
+                }
+                if c == '}' {
+                    prefixes.pop();
+                }
+                path.truncate(prefixes.last().copied().unwrap_or(0));
+            }
+            '\n' => line += 1,
+            // Only the space around `as` is between words.
+            c if c.is_whitespace() && !path.ends_with(is_word_part) => {}
+            c => {
+                if path.len() == prefix {
+                    begun = line;
+                }
+                path.push(c);
+            }
+        }
+        if c == ';' {
+            return;
+        }
+    }
+}
+
 fn extension(path: &str) -> &str {
     path.rsplit_once('.').map_or("", |(_, extension)| extension)
 }
@@ -48,7 +101,7 @@ fn blank(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let after_word = code.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let after_word = code.ends_with(is_word_part);
         let length = if rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
@@ -146,6 +199,26 @@ mod tests {
         check(r##"f(r#"a"b"#, c)"##, "f(        , c)");
         check(r"f('\'', c)", "f(    , c)");
         check("f('\"', c)", "f(   , c)");
+    }
+
+    #[test]
+    fn groups_of_imports_are_resolved() {
+        let check = |text: &str, expected: &[(usize, &str)]| {
+            let imports = Source::new("a.rs".to_owned(), text.to_owned()).imports();
+            let imports: Vec<_> = imports.iter().map(|(line, path)| (*line, &**path)).collect();
+            assert_eq!(imports, expected, "{text}");
+        };
+        check("//\npub use a::b;\nuse c;", &[(2, "a::b"), (3, "c")]);
+        check(
+            "use a::{b, c::{self, d}, e::*};",
+            &[(1, "a::b"), (1, "a::c::self"), (1, "a::c::d"), (1, "a::e::*")],
+        );
+        check(
+            "use {\n    a::{\n        b,\n        c,\n    },\n    d,\n};\n",
+            &[(3, "a::b"), (4, "a::c"), (6, "d")],
+        );
+        check("use a::{b as c, d as _};", &[(1, "a::b as c"), (1, "a::d as _")]);
+        check("reuse a; fn f() -> impl A + use<'a> { used } // use b;", &[]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What the workers and the one who waits for them share while a run is on.
 
 use super::options::Plan;
-use super::schedule::{Share, Window};
+use super::schedule::Window;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::sync::SetOnce;
 
 /// A run under way. The counters are for showing it, and for listeners of a room.
 #[derive(Debug)]
@@ -11,6 +12,9 @@ pub(super) struct Job {
     pub(super) plan: Plan,
     /// When the first connection was begun.
     pub(super) began: Instant,
+    /// Known when all are ready. It stands here, and is not sent to each, so that a worker that hears of it late can
+    /// already tell what its connections get.
+    pub(super) timing: SetOnce<Timing>,
     /// End as soon as possible.
     pub(super) stopped: AtomicBool,
     /// Connections opened, and those that failed.
@@ -23,12 +27,19 @@ pub(super) struct Job {
     pub(super) is_published: AtomicBool,
 }
 
-/// The word to begin.
+/// When the run starts, and its measured part.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Go {
+pub(super) struct Timing {
     pub(super) start: Instant,
-    pub(super) share: Share,
     pub(super) window: Window,
+}
+
+impl Timing {
+    /// That of a plan which starts then.
+    pub(super) fn new(start: Instant, plan: &Plan) -> Self {
+        let from = nanos(plan.warm_up);
+        Self { start, window: Window { from, to: from.saturating_add(nanos(plan.duration)) } }
+    }
 }
 
 impl Job {
@@ -36,6 +47,7 @@ impl Job {
         Self {
             plan,
             began: Instant::now(),
+            timing: SetOnce::new(),
             stopped: AtomicBool::new(false),
             opened: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -48,5 +60,10 @@ impl Job {
 
 /// Nanoseconds from one moment to another, 0 where the other is earlier.
 pub(super) fn nanos_between(from: Instant, to: Instant) -> u64 {
-    u64::try_from(to.saturating_duration_since(from).as_nanos()).unwrap_or(u64::MAX)
+    nanos(to.saturating_duration_since(from))
+}
+
+/// Nanoseconds, as many as are counted.
+pub(super) fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

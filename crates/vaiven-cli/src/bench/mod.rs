@@ -20,15 +20,16 @@ mod report;
 mod schedule;
 mod tally;
 mod worker;
+mod workers;
 
 use self::exit::Exit;
-use self::job::{Go, Job};
+use self::job::Job;
 use self::options::{Options, Plan};
 use self::process::{Usage, own_cpu};
 use self::progress::Progress;
 use self::report::{Report, ServerUse};
-use self::schedule::{Share, Window};
 use self::tally::Tally;
+use self::workers::Workers;
 use clap::builder::Resettable;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use std::io::{self, Write};
@@ -36,15 +37,11 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::Builder;
 
 /// How often the terminal is told, and an end is noticed.
 const TICK: Duration = Duration::from_millis(100);
-/// The pause between the last connection and the first message: the server may still be busy with it.
-const PAUSE: Duration = Duration::from_millis(100);
 
 const LONG_ABOUT: &str = "\
 Measure what a WebSocket server does under load.
@@ -93,77 +90,6 @@ fn server_usage(plan: &Plan) -> Result<Option<Usage>, String> {
     plan.pid.map(look).transpose()
 }
 
-/// The threads of a run.
-struct Workers {
-    threads: Vec<JoinHandle<()>>,
-    /// For each the way to tell it to begin.
-    go: Vec<oneshot::Sender<Go>>,
-    /// What each worker has opened.
-    opened: mpsc::UnboundedReceiver<(u64, u64)>,
-    /// What each has counted, at its end.
-    tallies: mpsc::UnboundedReceiver<Tally>,
-}
-
-impl Workers {
-    fn start(job: &Arc<Job>) -> io::Result<Self> {
-        let (opened_sender, opened) = mpsc::unbounded_channel();
-        let (tally_sender, tallies) = mpsc::unbounded_channel();
-        let (mut threads, mut go) = (Vec::new(), Vec::new());
-        for index in 0..job.plan.workers as u64 {
-            let (sender, told) = oneshot::channel();
-            go.push(sender);
-            let (job, opened, tally) = (Arc::clone(job), opened_sender.clone(), tally_sender.clone());
-            let runtime =
-                move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-            let thread = std::thread::Builder::new().name(format!("load-{index}")).spawn(move || {
-                let Ok(runtime) = runtime() else { return };
-                // The other side is there for as long as this is.
-                let _ = tally.send(runtime.block_on(worker::run(job, index, opened, told)));
-                runtime.shutdown_background();
-            })?;
-            threads.push(thread);
-        }
-        Ok(Self { threads, go, opened, tallies })
-    }
-
-    /// Waits for all to have opened their connections: how many each has, in order.
-    async fn opened(&mut self) -> Vec<u64> {
-        let mut counts = vec![0; self.go.len()];
-        while let Some((index, count)) = self.opened.recv().await {
-            counts[usize::try_from(index).expect("it counts workers")] = count;
-        }
-        counts
-    }
-
-    /// Tells those that have connections to begin; the others end.
-    fn go(&mut self, counts: &[u64], start: Instant, window: Window) {
-        let total = counts.iter().sum();
-        let mut first = 0;
-        for (go, count) in self.go.drain(..).zip(counts) {
-            let share = Share { first, count: *count, total };
-            first += count;
-            if *count > 0 {
-                // A worker that is gone has panicked, which joining it tells.
-                let _ = go.send(Go { start, share, window });
-            }
-        }
-    }
-
-    /// All tallies together, when the last worker has ended.
-    async fn tally(&mut self) -> Tally {
-        let mut all = Tally::new();
-        while let Some(tally) = self.tallies.recv().await {
-            all.merge(tally);
-        }
-        for thread in self.threads.drain(..) {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-        all
-    }
-}
-
 /// What was seen of the processes at the ends of the measured part.
 #[derive(Default)]
 struct Seen {
@@ -187,16 +113,14 @@ async fn measure(plan: Plan, rss_before: Option<u64>) -> Result<Exit, String> {
         }
     };
     let connecting = job.began.elapsed();
-    let start = Instant::now() + PAUSE;
-    let from = nanos(plan.warm_up);
-    let window = Window { from, to: from.saturating_add(nanos(plan.duration)) };
-    progress.begin(&job);
     let too_few = plan.is_room && counts.iter().sum::<u64>() < 2;
-    if job.stopped.load(Ordering::Relaxed) || too_few {
-        workers.go.clear();
+    let start = if job.stopped.load(Ordering::Relaxed) || too_few {
+        workers.dismiss();
+        Instant::now()
     } else {
-        workers.go(&counts, start, window);
-    }
+        workers.begin(&job, &counts).await
+    };
+    progress.begin(&job);
     let (tally, seen, measured) = watch(&job, &mut workers, &mut progress, start).await;
     progress.finish();
     let server = plan.pid.zip(seen.server).map(|(pid, (from, to))| ServerUse {
@@ -265,8 +189,4 @@ fn print(report: &Report<'_>) -> io::Result<()> {
         write!(out, "{report}")?;
     }
     out.flush()
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

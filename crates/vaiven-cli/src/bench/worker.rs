@@ -6,18 +6,18 @@
 
 use super::alarm::Alarm;
 use super::fault::WRONG;
-use super::job::{Go, Job, nanos_between};
+use super::job::{Job, nanos, nanos_between};
 use super::lane::Lane;
 use super::open;
 use super::options::Load;
-use super::schedule::{Schedule, Window};
+use super::schedule::{Schedule, Share, Window};
 use super::tally::Tally;
-use std::cell::{Cell, OnceCell, RefCell};
+use super::workers::Post;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
 use vaiven::{CloseCode, CloseFrame, Message, Receiver, Sender, TrySendError, WebSocket};
 
 /// The shortest sleep: what falls due within it is sent together.
@@ -37,9 +37,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) struct Worker {
     pub(super) job: Arc<Job>,
     pub(super) tally: RefCell<Tally>,
-    go: OnceCell<Go>,
-    /// The measured part; an interruption brings its end forward.
-    window: Cell<Window>,
+    /// Where an interruption ends the run, in nanoseconds since its start.
+    interrupted: Cell<u64>,
     lines: RefCell<Vec<Rc<Line>>>,
     living: Cell<u64>,
     /// Closing is this side's word.
@@ -68,18 +67,14 @@ enum Part {
     Listens,
 }
 
-/// Runs a worker to its end: opens its connections, tells how many, and begins when it is told to.
-pub(super) async fn run(
-    job: Arc<Job>,
-    index: u64,
-    opened: mpsc::UnboundedSender<(u64, u64)>,
-    go: oneshot::Receiver<Go>,
-) -> Tally {
+/// Runs a worker to its end: opens its connections, tells how many, gives them their parts, and begins when all are
+/// ready.
+pub(super) async fn run(job: Arc<Job>, post: Post) {
+    let Post { index, opened, share, ready, tally } = post;
     let worker = Rc::new(Worker {
         job,
         tally: RefCell::new(Tally::new()),
-        go: OnceCell::new(),
-        window: Cell::new(Window { from: 0, to: 0 }),
+        interrupted: Cell::new(u64::MAX),
         lines: RefCell::default(),
         living: Cell::new(0),
         closes: Cell::new(false),
@@ -89,11 +84,15 @@ pub(super) async fn run(
     // Who asked is there until all have answered.
     let _ = opened.send((index, worker.lines.borrow().len() as u64));
     drop(opened);
-    if let Ok(go) = go.await {
-        worker.load(go).await;
+    if let Ok(share) = share.await {
+        worker.assign(share);
+        drop(ready);
+        worker.job.timing.wait().await;
+        worker.load(share).await;
     }
     worker.close().await;
-    worker.tally.replace(Tally::new())
+    // The other side is there for as long as this is.
+    let _ = tally.send(worker.tally.replace(Tally::new()));
 }
 
 impl Worker {
@@ -111,30 +110,33 @@ impl Worker {
         tokio::task::spawn_local(Rc::clone(self).receive(line, receiver));
     }
 
-    async fn load(self: &Rc<Self>, go: Go) {
-        let job = &self.job;
-        let lines: Vec<_> = self.lines.borrow().clone();
-        self.window.set(go.window);
-        for (index, line) in lines.iter().enumerate() {
-            let number = go.share.first + index as u64;
-            line.part.set(match (job.plan.is_room, number) {
+    /// Gives each connection its part. From now on what arrives is taken for what it is.
+    fn assign(&self, share: Share) {
+        let is_room = self.job.plan.is_room;
+        for (number, line) in (share.first..).zip(self.lines.borrow().iter()) {
+            line.part.set(match (is_room, number) {
                 (false, _) => Part::Echoes,
                 (true, 0) => Part::Publishes,
                 (true, _) => Part::Listens,
             });
-            let (first, step) = if job.plan.is_room { (0, 1) } else { (number, go.share.total) };
+            let (first, step) = if is_room { (0, 1) } else { (number, share.total) };
             line.lane.replace(Lane::new(first, step));
         }
-        let _ = self.go.set(go);
+    }
+
+    async fn load(&self, share: Share) {
+        let job = &self.job;
+        let lines: Vec<_> = self.lines.borrow().clone();
         match job.plan.load {
-            Load::Open(schedule) if !job.plan.is_room => self.send(&lines, schedule).await,
-            Load::Open(schedule) if go.share.first == 0 => {
-                self.send(lines.get(..1).unwrap_or_default(), schedule).await;
+            Load::Open(schedule) if !job.plan.is_room => self.send(&lines, share, schedule).await,
+            Load::Open(schedule) if share.first == 0 => {
+                let share = Share { first: 0, count: 1, total: 1 };
+                self.send(lines.get(..1).unwrap_or_default(), share, schedule).await;
                 job.is_published.store(true, Ordering::Release);
             }
             Load::Open(_) => self.wait_for_end().await,
             Load::Closed { in_flight } => {
-                tokio::time::sleep_until(go.start.into()).await;
+                tokio::time::sleep(self.until_start()).await;
                 for line in &lines {
                     for _ in 0..in_flight {
                         self.send_next(line, self.now());
@@ -148,13 +150,7 @@ impl Worker {
     }
 
     /// Sends all that is due until the end of the run, and until what fell due by then is sent.
-    async fn send(&self, lines: &[Rc<Line>], schedule: Schedule) {
-        let Some(go) = self.go.get() else { return };
-        let share = if self.job.plan.is_room {
-            super::schedule::Share { first: 0, count: 1, total: 1 }
-        } else {
-            go.share
-        };
+    async fn send(&self, lines: &[Rc<Line>], share: Share, schedule: Schedule) {
         let Ok(mut alarm) = Alarm::new() else {
             self.tally.borrow_mut().faults.note("timer", || "the system gives no timer".to_owned());
             return;
@@ -163,9 +159,10 @@ impl Worker {
         if lines.is_empty() {
             return;
         }
+        Self::rest(&mut alarm, self.until_start()).await;
         loop {
             self.look_for_stop();
-            let window = self.window.get();
+            let window = self.window();
             let now = self.now();
             if self.living.get() == 0 || now > window.to.saturating_add(nanos(self.patience())) {
                 return;
@@ -197,9 +194,14 @@ impl Worker {
             }
             let until_due = Duration::from_nanos(due.min(window.to).saturating_sub(now));
             let rest = if held.is_empty() { TICK } else { TICK / 10 };
-            if alarm.sleep(until_due.clamp(QUANTUM, rest)).await.is_err() {
-                tokio::time::sleep(rest).await;
-            }
+            Self::rest(&mut alarm, until_due.clamp(QUANTUM, rest)).await;
+        }
+    }
+
+    /// Sleeps, by the runtime's timer where the alarm fails.
+    async fn rest(alarm: &mut Alarm, span: Duration) {
+        if alarm.sleep(span).await.is_err() {
+            tokio::time::sleep(span).await;
         }
     }
 
@@ -225,7 +227,7 @@ impl Worker {
                     lane.owed -= 1;
                     lane.note_sent(None);
                     let mut tally = self.tally.borrow_mut();
-                    if self.window.get().contains(due) {
+                    if self.window().contains(due) {
                         tally.sent += 1;
                         if is_prompt {
                             tally.lateness.note(self.now().saturating_sub(due));
@@ -254,7 +256,7 @@ impl Worker {
 
     /// Sends the next message of a connection that waits for answers.
     fn send_next(&self, line: &Line, now: u64) {
-        let window = self.window.get();
+        let window = self.window();
         if now >= window.to || !line.is_open.get() {
             return;
         }
@@ -311,7 +313,7 @@ impl Worker {
             Load::Open(schedule) => schedule.due(settled.number),
             Load::Closed { .. } => settled.stamp.unwrap_or(now),
         };
-        let window = self.window.get();
+        let window = self.window();
         if window.contains(due) {
             if intact {
                 tally.received += 1;
@@ -339,10 +341,10 @@ impl Worker {
             self.look_for_stop();
             let now = self.now();
             let is_published = self.job.is_published.load(Ordering::Acquire);
-            if now >= self.window.get().to || self.living.get() == 0 || is_published {
+            if now >= self.window().to || self.living.get() == 0 || is_published {
                 return;
             }
-            let rest = Duration::from_nanos(self.window.get().to - now);
+            let rest = Duration::from_nanos(self.window().to - now);
             tokio::time::sleep(rest.min(TICK)).await;
         }
     }
@@ -374,7 +376,7 @@ impl Worker {
         tally.awaited = match (self.job.plan.is_room, self.job.plan.load) {
             (true, Load::Open(schedule)) => {
                 let published = self.job.published.load(Ordering::Acquire);
-                let window = self.window.get();
+                let window = self.window();
                 let measured = (0..published).filter(|number| window.contains(schedule.due(*number))).count();
                 let listeners = lines.iter().filter(|line| line.part.get() == Part::Listens).count();
                 measured as u64 * listeners as u64
@@ -398,8 +400,7 @@ impl Worker {
 
     fn look_for_stop(&self) {
         if self.job.stopped.load(Ordering::Relaxed) {
-            let window = self.window.get();
-            self.window.set(Window { to: window.to.min(self.now()), ..window });
+            self.interrupted.set(self.interrupted.get().min(self.now()));
         }
     }
 
@@ -407,12 +408,20 @@ impl Worker {
         if self.job.stopped.load(Ordering::Relaxed) { SHORT_DRAIN } else { DRAIN }
     }
 
+    /// The measured part; an interruption brings its end forward.
+    fn window(&self) -> Window {
+        let window = self.job.timing.get().map_or(Window { from: 0, to: 0 }, |timing| timing.window);
+        Window { to: window.to.min(self.interrupted.get()), ..window }
+    }
+
+    /// The pause that is left: nothing is sent before the start, from which latency counts.
+    fn until_start(&self) -> Duration {
+        let start = self.job.timing.get().map(|timing| timing.start);
+        start.map_or(Duration::ZERO, |start| start.saturating_duration_since(Instant::now()))
+    }
+
     /// Nanoseconds since the start.
     fn now(&self) -> u64 {
-        self.go.get().map_or(0, |go| nanos_between(go.start, Instant::now()))
+        self.job.timing.get().map_or(0, |timing| nanos_between(timing.start, Instant::now()))
     }
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -3,10 +3,10 @@
 use crate::tls;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A running server.
 #[derive(Debug)]
@@ -38,17 +38,15 @@ impl Servers {
 }
 
 impl Server {
-    /// Starts a server on a free port.
+    /// Starts a server on a port that the system chooses for it: one that is only looked for here may be another's by
+    /// the time the server asks for it.
     pub(crate) fn start(flags: &[String]) -> Self {
-        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-        let address = probe.local_addr().expect("it is bound");
-        drop(probe);
         let mut child = Command::new(env!("CARGO_BIN_EXE_vaiven"))
-            .args(["serve", "--listen", &address.to_string()])
+            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(flags.iter().map(|flag| filled(flag)))
             // One worker: each has buffers of its own, and the first use of another one's would look like growth.
             .env("TOKIO_WORKER_THREADS", "1")
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");
@@ -65,20 +63,12 @@ impl Server {
                 }
             }
         });
-        let server = Self { pid: child.id(), child: Mutex::new(child), address, log };
-        server.wait_until_it_listens();
-        server
-    }
-
-    fn wait_until_it_listens(&self) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(self.address).is_err() {
-            if let Some(status) = self.exited() {
-                panic!("the server ended with {status}: {}", self.log());
-            }
-            assert!(Instant::now() < deadline, "the server does not listen: {}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let address = announced(child.stdout.take().expect("it is piped"));
+        let address = address.unwrap_or_else(|| {
+            let status = child.wait().expect("it is a child");
+            panic!("the server ended with {status}: {}", log.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        Self { pid: child.id(), child: Mutex::new(child), address, log }
     }
 
     /// What it wrote to its log.
@@ -132,6 +122,13 @@ impl Server {
         let lines = answer.lines().filter(|line| line.starts_with(name) && line.contains(label));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
+}
+
+/// The address in what the server prints once it listens; `None` where it ends before that.
+fn announced(output: impl Read) -> Option<SocketAddr> {
+    let lines = BufReader::new(output).lines().map_while(Result::ok);
+    let url = lines.map(|line| line.trim().to_owned()).find(|line| line.starts_with("http"))?;
+    url.split('/').nth(2)?.parse().ok()
 }
 
 /// An option with its places for files filled in.

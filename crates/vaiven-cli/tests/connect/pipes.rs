@@ -1,7 +1,9 @@
 //! In scripts: arguments and pipes in, pipes and an exit code out.
 
 use crate::server;
+use socket2::{Domain, Socket, Type};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
 
 /// Runs `vaiven connect` with an input. The time limit keeps a test that fails from hanging.
@@ -123,7 +125,10 @@ fn every_exit_code_is_reached() {
     let stderr = check(&[&url("/echo"), "--linger", "1ms"], b"\xff\n", b"", 1);
     assert!(stderr.contains("line 1 of the input is not UTF-8"), "{stderr}");
 
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // It is bound, so that nobody else gets it, and does not listen.
+    let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    deaf.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let nobody = deaf.local_addr().unwrap().as_socket().unwrap();
     let stderr = check(&[&format!("ws://{nobody}/")], b"", b"", 2);
     assert!(stderr.contains("cannot connect to"), "{stderr}");
 
