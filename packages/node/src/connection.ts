@@ -11,7 +11,7 @@ import { OpeningError, violationError } from './errors';
 import { type Deflate, type Kind, Link, type LinkHandler } from './link';
 
 import { type Opened, Opening, type OpeningListener, type OpeningPlan } from './opening';
-import type { Limits } from './options';
+import type { Keepalive, Limits } from './options';
 import { SendQueue } from './send-queue';
 
 export const CONNECTING = 0;
@@ -28,6 +28,7 @@ export type Done = (error?: Error) => void;
 export interface ConnectionSettings {
   limits: Limits;
   autoPong: boolean;
+  keepalive?: Keepalive | undefined;
 }
 
 /** What the opening handshake agreed on. */
@@ -95,7 +96,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
 
   /** Takes over a stream on which the opening handshake is done. */
   adopt(role: 'client' | 'server', stream: Duplex, head: Buffer, agreed: Agreed): void {
-    const { autoPong, limits } = this.settings;
+    const { autoPong, keepalive, limits } = this.settings;
     this.stream = stream;
     this.protocol = agreed.protocol;
     this.extensions = agreed.extensions;
@@ -108,6 +109,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
         maxFragments: limits.maxFragments,
         ...(agreed.deflate === undefined ? {} : { deflate: agreed.deflate }),
         autoPong,
+        keepalive,
       },
       this,
     );

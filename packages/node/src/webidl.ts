@@ -1,5 +1,7 @@
 /** The conversions of Web IDL that the classes of this package need, and its errors. */
 
+import { types } from 'node:util';
+
 /** A TypeError in the words that browsers use: `Failed to execute 'send' on 'WebSocket': …`. */
 export function typeError(where: string, what: string): TypeError {
   return new TypeError(`Failed to ${where}: ${what}`);
@@ -37,6 +39,13 @@ export function toClampedUnsignedShort(value: unknown): number {
   return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
 }
 
+/** `[EnforceRange] unsigned short`: the integer part, which has to be in range. */
+export function toEnforcedUnsignedShort(value: unknown, where: string): number {
+  const number = Math.trunc(toNumber(value));
+  if (number >= 0 && number <= 0xffff) return number + 0;
+  throw typeError(where, `the value ${number} is not in the range from 0 to 65535.`);
+}
+
 /** The language's ToNumber: unlike `Number(1n)`, an error for a BigInt. */
 function toNumber(value: unknown): number {
   return +(value as number);
@@ -56,6 +65,32 @@ export function toStrings(value: unknown): string[] {
   if (method === undefined || method === null) return [toDOMString(value)];
   if (typeof method !== 'function') throw new TypeError('the value of Symbol.iterator is not a function');
   return Array.from({ [Symbol.iterator]: () => Reflect.apply(method, value, []) }, toDOMString);
+}
+
+/** `sequence<DOMString>` as a list; a string is none. */
+export function toSequence(value: unknown, where: string): string[] {
+  if (typeof value === 'object' && value !== null && Symbol.iterator in value) return toStrings(value);
+  throw typeError(where, 'the provided value cannot be converted to a sequence.');
+}
+
+/** `BufferSource`, neither shared nor resizable: its bytes; undefined where the value is something else. */
+export function toBufferSource(value: unknown, where: string): Uint8Array | undefined {
+  if (types.isArrayBuffer(value)) return new Uint8Array(fixed(value, where));
+  if (!ArrayBuffer.isView(value)) return undefined;
+  if (types.isSharedArrayBuffer(value.buffer)) {
+    throw typeError(where, 'the memory is shared; send a copy, such as data.slice().');
+  }
+  fixed(value.buffer, where);
+  return value instanceof Uint8Array
+    ? value
+    : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+}
+
+function fixed(buffer: ArrayBufferLike, where: string): ArrayBufferLike {
+  if ((buffer as { resizable?: boolean }).resizable) {
+    throw typeError(where, 'the ArrayBuffer is resizable; send a copy, such as data.slice().');
+  }
+  return buffer;
 }
 
 /** Members of an interface are enumerable, and its name stands in `Object.prototype.toString`. */
