@@ -5,11 +5,14 @@
 
 import { CloseEvent, ErrorEvent } from './events';
 import { WebSocket } from './websocket';
+import { WebSocketError } from './websocket-error';
+import { WebSocketStream } from './websocket-stream';
 
 function install(name: string, value: unknown): void {
   Object.defineProperty(globalThis, name, { value, configurable: true, enumerable: false, writable: true });
 }
 
 install('WebSocket', WebSocket);
-if (!('CloseEvent' in globalThis)) install('CloseEvent', CloseEvent);
-if (!('ErrorEvent' in globalThis)) install('ErrorEvent', ErrorEvent);
+for (const [name, value] of Object.entries({ CloseEvent, ErrorEvent, WebSocketError, WebSocketStream })) {
+  if (!(name in globalThis)) install(name, value);
+}

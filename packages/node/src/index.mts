@@ -2,6 +2,23 @@
 
 import vaiven from './index.js';
 
-export type { ClientOptions, DeflateOptions, WebSocketEventMap } from './index.js';
-export { CloseEvent, ErrorEvent, MessageEvent, Sender, setBaseURL, WebSocket } from './index.js';
+export type {
+  ClientOptions,
+  CloseReport,
+  DeflateOptions,
+  WebSocketCloseInfo,
+  WebSocketEventMap,
+  WebSocketOpenInfo,
+  WebSocketStreamOptions,
+} from './index.js';
+export {
+  CloseEvent,
+  ErrorEvent,
+  MessageEvent,
+  Sender,
+  setBaseURL,
+  WebSocket,
+  WebSocketError,
+  WebSocketStream,
+} from './index.js';
 export default vaiven.default;

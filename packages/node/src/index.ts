@@ -8,8 +8,11 @@ import { WsWebSocket } from './ws';
 export { CloseEvent, ErrorEvent, MessageEvent } from './events';
 export type { ClientOptions, DeflateOptions } from './options';
 export { Sender } from './sender';
+export type { CloseReport, WebSocketOpenInfo } from './stream-connection';
 export { setBaseURL } from './url';
 export { WebSocket, type WebSocketEventMap } from './websocket';
+export { type WebSocketCloseInfo, WebSocketError } from './websocket-error';
+export { WebSocketStream, type WebSocketStreamOptions } from './websocket-stream';
 export { WsWebSocket as default };
 
 module.exports = Object.assign(WsWebSocket, exports);
