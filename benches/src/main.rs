@@ -66,7 +66,7 @@ fn run() -> Result<()> {
         options.works().iter().try_for_each(|work| document::check(*work))?;
     }
     let peers = options.peers();
-    for package in [Package::Peers, Package::Vaiven, Package::Product] {
+    for package in [Package::Peers, Package::Vaiven, Package::Product, Package::Node] {
         if peers.iter().any(|peer| peer.package == package) {
             package.build()?;
         }

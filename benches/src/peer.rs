@@ -26,6 +26,8 @@ pub(crate) enum Package {
     Vaiven,
     /// `vaiven serve`, as people run it.
     Product,
+    /// `packages/node/bench`: servers with a handler in JavaScript.
+    Node,
 }
 
 /// A server that can be measured.
@@ -43,6 +45,8 @@ const ECHO: &[Work] = &[Work::Echo];
 const ECHO_DEFLATE: &[Work] = &[Work::Echo, Work::Deflate];
 const ECHO_FANOUT: &[Work] = &[Work::Echo, Work::Fanout];
 const ONE_BY_ONE: &[Work] = &[Work::Echo, Work::Accept, Work::Idle];
+
+const NODE: &[Work] = &[Work::Echo, Work::Deflate, Work::Accept, Work::Idle];
 
 const fn peer(name: &'static str, program: &'static str, args: &'static [&'static str]) -> Peer {
     Peer { name, package: Package::Peers, program, args, works: EVERYTHING }
@@ -73,12 +77,14 @@ pub(crate) static PEERS: &[Peer] = &[
         works: &[Work::Echo, Work::Fanout, Work::Accept, Work::Idle],
         ..peer("vaiven-serve", "vaiven", &["--profile", "autobahn"])
     },
+    Peer { package: Package::Node, works: NODE, ..peer("node-ws", "node", &["echo.mjs", "ws"]) },
+    Peer { package: Package::Node, works: NODE, ..peer("node-vaiven", "node", &["echo.mjs", "vaiven"]) },
 ];
 
 impl Peer {
     /// Whether it is one of ours.
     pub(crate) fn is_ours(&self) -> bool {
-        self.package != Package::Peers
+        self.package != Package::Peers && self.name != "node-ws"
     }
 
     pub(crate) fn is_raw(&self) -> bool {
@@ -100,7 +106,17 @@ impl Peer {
 
     fn command(&self, cell: &Cell, request_bytes: usize, listen: SocketAddr) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(BECOME_SERVER).arg(self.package.programs().join(self.program));
+        command.arg(BECOME_SERVER);
+        if self.package == Package::Node {
+            let [script, args @ ..] = self.args else { return Err("no script".into()) };
+            command.arg(self.program).arg(self.package.programs().join(script)).args(args);
+            command.args(["--listen", &listen.to_string()]);
+            if cell.work == Work::Deflate {
+                command.arg("--deflate");
+            }
+            return Ok(command);
+        }
+        command.arg(self.package.programs().join(self.program));
         if self.package == Package::Product {
             command.args(["serve", "--listen", &listen.to_string()]).args(self.args);
             return Ok(command);
@@ -125,12 +141,16 @@ impl Package {
     }
 
     fn programs(self) -> PathBuf {
-        self.manifest().with_file_name("target/release")
+        match self {
+            Self::Node => Path::new(env!("CARGO_MANIFEST_DIR")).join("../packages/node/bench"),
+            _ => self.manifest().with_file_name("target/release"),
+        }
     }
 
     /// Builds its programs for release.
     pub(crate) fn build(self) -> Result<()> {
         let package = match self {
+            Self::Node => return build_node_package(),
             Self::Peers => "bench-peers",
             Self::Vaiven => "vaiven-peer",
             Self::Product => "vaiven-cli",
@@ -142,6 +162,19 @@ impl Package {
             .status()?;
         if status.success() { Ok(()) } else { Err(format!("{package} does not build").into()) }
     }
+}
+
+/// Builds the npm package, once its dependencies are there.
+fn build_node_package() -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packages/node");
+    let npm = |arguments: &[&str]| -> Result<()> {
+        let status = Command::new("npm").args(arguments).current_dir(&folder).status()?;
+        if status.success() { Ok(()) } else { Err(format!("npm {} failed", arguments.join(" ")).into()) }
+    };
+    if !folder.join("node_modules").exists() {
+        npm(&["ci"])?;
+    }
+    npm(&["run", "build"])
 }
 
 /// Becomes another program, on the server's core; it is killed when its parent, the bench, is gone.

@@ -39,6 +39,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "clippy", about: "lints of every target, as errors", by_default: true, run: clippy },
     Suite { name: "deny", about: "licences, bans and sources of dependencies", by_default: true, run: deny },
     Suite { name: "rust", about: "unit, integration and documentation tests", by_default: true, run: rust },
+    Suite { name: "node", about: "the npm package: lint, types, tests", by_default: true, run: node },
     Suite { name: "fuzz", about: "every fuzz target for a minute", by_default: true, run: fuzz },
     Suite { name: "conformance", about: "Autobahn, plain and over TLS", by_default: true, run: conformance },
     Suite {
@@ -361,6 +362,29 @@ fn server_binary() -> Result<PathBuf, String> {
 fn release_build(what: &[&str]) -> Result<(), String> {
     let finished = host::run(host::cargo(&["build", "--release"]).args(what))?;
     if finished.ok { Ok(()) } else { Err(format!("cargo build --release {} failed", what.join(" "))) }
+}
+
+fn node() -> Outcome {
+    node_tests().into()
+}
+
+/// Builds the npm package and its native core; lint and types are a check each.
+fn node_tests() -> Result<Tally, String> {
+    host::ensure(&["node"], "nodejs")?;
+    let npm = host::ensure(&["npm"], "npm")?;
+    let dir = host::root().join("packages/node");
+    let npm = |arguments: &[&str]| {
+        host::run(Command::new(&npm).args(arguments).env("NO_COLOR", "1").current_dir(&dir))
+    };
+    if !is_installed(&dir) && !npm(&["ci", "--no-audit", "--no-fund"])?.ok {
+        return Err("npm ci failed in packages/node".to_owned());
+    }
+    if !npm(&["run", "build"])?.ok {
+        return Err("packages/node does not build".to_owned());
+    }
+    let checked = Tally::of(&npm(&["run", "check"])?);
+    let tested = npm(&["test", "--", "--test-reporter=spec"])?;
+    Ok(checked.and(node_tally(&tested.output).checked(tested.ok)))
 }
 
 fn browser() -> Outcome {

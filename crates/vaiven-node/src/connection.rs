@@ -4,6 +4,8 @@
 
 use crate::events::{Events, Kind, Notice, word};
 use crate::outgoing::Manner;
+#[cfg(target_os = "linux")]
+use crate::socket::{Read, Socket};
 use bytes::{BufMut, Bytes};
 use std::time::Instant;
 use vaiven_proto::{
@@ -34,7 +36,15 @@ pub(crate) struct Connection {
     pub(crate) is_dirty: bool,
     /// The stream was told that bytes wait.
     pub(crate) is_offered: bool,
+    /// The system did not take everything at once.
+    #[cfg(target_os = "linux")]
+    pub(crate) is_backlogged: bool,
+    /// The direction is to be ended behind what waits.
+    pub(crate) is_ending: bool,
     is_finished: bool,
+    /// The socket, where the engine reads and writes it itself.
+    #[cfg(target_os = "linux")]
+    pub(crate) socket: Option<Socket>,
 }
 
 /// How far a read was decoded.
@@ -79,7 +89,12 @@ impl Connection {
             awaited: 0,
             is_dirty: false,
             is_offered: false,
+            #[cfg(target_os = "linux")]
+            is_backlogged: false,
+            is_ending: false,
             is_finished: false,
+            #[cfg(target_os = "linux")]
+            socket: None,
         }
     }
 
@@ -254,10 +269,32 @@ impl Connection {
     }
 
     /// Everything is written: says, once, whether this side is to end the transport in its direction. Both Close frames
-    /// are exchanged and this is the server (RFC 6455 section 7.1.1), or the connection failed.
+    /// are exchanged and this is the server (RFC 6455 section 7.1.1), the connection failed, or JavaScript asked for it.
     pub(crate) fn finishes_now(&mut self) -> bool {
         let ends = self.failed.is_some() || (self.role == Role::Server && self.close_received.is_some());
-        ends && self.encoder.is_closing() && !std::mem::replace(&mut self.is_finished, true)
+        let ends = self.is_ending || (ends && self.encoder.is_closing());
+        ends && !std::mem::replace(&mut self.is_finished, true)
+    }
+
+    /// Reads from the socket: the rest of a long message into its own buffer, which leaves 0 bytes to decode, or else
+    /// into `room`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn read(&mut self, room: &mut [u8]) -> Read {
+        let Some(socket) = &mut self.socket else { return Read::Nothing };
+        match self.decoder.payload_buffer() {
+            Some(mut buffer) => match socket.read_into(&mut buffer) {
+                Read::Bytes(_) => Read::Bytes(0),
+                other => other,
+            },
+            None => socket.read(room),
+        }
+    }
+
+    /// The outbox moved on: payload bytes that are not wholly written cannot exceed what waits.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn settle_queued_bytes(&mut self) -> usize {
+        self.queued_bytes = self.queued_bytes.min(self.encoder.outbox().len());
+        self.queued_bytes
     }
 
     /// Bytes that the connection holds beyond what waits to be written, by capacity.

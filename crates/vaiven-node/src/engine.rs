@@ -3,6 +3,8 @@
 //! No method here calls JavaScript: whatever a handler does, it finds the engine in a consistent state.
 
 use crate::connection::{Connection, Liveness};
+#[cfg(target_os = "linux")]
+use crate::event_loop::EventLoop;
 use crate::events::{self, Events, Kind, Notice};
 use crate::ffi::{Failure, Memory};
 use crate::outgoing::{Manner, Outgoing, OutgoingMessage};
@@ -10,24 +12,35 @@ use bytes::{Buf, Bytes};
 use std::time::Instant;
 
 /// The engine of one thread.
-#[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) events: Events,
     outgoing: Outgoing,
     /// Payload bytes that wait in each connection, by its number; JavaScript adds, the engine takes away.
     amounts: Memory,
-    connections: Vec<Option<Box<Connection>>>,
+    pub(crate) connections: Vec<Option<Box<Connection>>>,
     free: Vec<u32>,
     /// Numbers that may be given out again when no record of them is left.
     released: Vec<u32>,
     /// Connections with something in the outbox that was not yet tried to write.
     dirty: Vec<u32>,
+    #[cfg(target_os = "linux")]
+    pub(crate) event_loop: Option<EventLoop>,
 }
 
 impl Engine {
     pub(crate) fn new(events: Events, outgoing: Outgoing, amounts: Memory) -> Self {
         let (connections, free, released, dirty) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { events, outgoing, amounts, connections, free, released, dirty }
+        Self {
+            events,
+            outgoing,
+            amounts,
+            connections,
+            free,
+            released,
+            dirty,
+            #[cfg(target_os = "linux")]
+            event_loop: None,
+        }
     }
 
     /// Larger memory for the amounts; JavaScript has copied what was in the old one.
@@ -54,6 +67,8 @@ impl Engine {
 
     /// Forgets a connection. Its number is not given out again while records of it may be left.
     pub(crate) fn release(&mut self, id: u32) {
+        #[cfg(target_os = "linux")]
+        self.deregister(id);
         if self.connections.get_mut(id as usize).and_then(Option::take).is_some() {
             self.released.push(id);
         }
@@ -100,6 +115,7 @@ impl Engine {
     pub(crate) fn encode(&mut self) {
         let count = self.events.header(events::OUT_COUNT);
         self.events.set_header(events::OUT_COUNT, 0);
+        self.events.set_header(events::OUT_BYTES, 0);
         for index in 0..count {
             let Some(OutgoingMessage { connection: id, manner, payload }) = self.outgoing.message(index)
             else {
@@ -144,8 +160,12 @@ impl Engine {
         self.events.has_notices()
     }
 
-    /// Tells that the stream is to take bytes.
+    /// Writes what waits in a connection, or tells that the stream is to take it.
     fn write(&mut self, id: u32) {
+        #[cfg(target_os = "linux")]
+        if self.write_socket(id) {
+            return;
+        }
         let Ok(connection) = self.connection(id) else { return };
         let kind = if connection.encoder.outbox().is_empty() {
             if !connection.finishes_now() {
@@ -204,7 +224,7 @@ impl Engine {
         self.events.take_owned(index).ok_or_else(|| Failure::from("the payload is gone"))
     }
 
-    fn set_amount(&mut self, id: u32, amount: usize) {
+    pub(crate) fn set_amount(&mut self, id: u32, amount: usize) {
         if let Some(place) = self.amounts.doubles().get_mut(id as usize) {
             *place = f64::from(u32::try_from(amount).unwrap_or(u32::MAX));
         }

@@ -26,6 +26,13 @@ pub(crate) enum Kind {
     Violation = 6,
     /// The transport is gone: the number of the system's error is the offset, 0 where the peer ended it.
     Ended = 7,
+    /// Everything that was queued is written, after it could not be at once or somebody waited for it: how many of the
+    /// messages among it asked to be told is the length.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "streams report their writes themselves")
+    )]
+    Drained = 8,
     /// Over a stream: bytes wait to be taken, as many as the length says.
     Output = 9,
     /// Over a stream: nothing more will be written; the stream is to be ended.
@@ -49,6 +56,14 @@ pub(crate) const COUNT: usize = 1;
 pub(crate) const OUT_COUNT: usize = 2;
 /// In the header: whether records are being looked at.
 pub(crate) const WALKING: usize = 3;
+/// In the header: whether a batch of the event loop is running, at whose end everything is written.
+#[cfg(target_os = "linux")]
+pub(crate) const IN_BATCH: usize = 4;
+/// In the header: whether JavaScript has something to tell as soon as nothing else is being told.
+#[cfg(target_os = "linux")]
+pub(crate) const WAITING: usize = 5;
+/// In the header: how much of the outgoing memory is used, kept by JavaScript.
+pub(crate) const OUT_BYTES: usize = 6;
 
 /// Numbers of a record.
 pub(crate) const RECORD_WORDS: usize = 4;
@@ -71,7 +86,6 @@ pub(crate) struct Notice {
 }
 
 /// The records of a batch and their payloads.
-#[derive(Debug)]
 pub(crate) struct Events {
     memory: Memory,
     capacity: usize,

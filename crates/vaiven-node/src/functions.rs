@@ -4,6 +4,8 @@
 
 use crate::connection::{Connection, Part};
 use crate::engine::{Engine, now};
+#[cfg(target_os = "linux")]
+use crate::event_loop::EventLoop;
 use crate::events::Events;
 use crate::ffi::{Env, Failure, Function, Memory, Value, argument};
 use crate::handshake;
@@ -17,17 +19,24 @@ use vaiven_proto::{
 
 /// Every function by its name.
 pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
+    ("acceptDeflate", handshake::accept_deflate),
     ("acceptKey", handshake::accept_key),
+    ("adopt", adopt),
     ("answer", answer),
     ("attach", attach),
+    ("checkOrigin", handshake::check_origin),
+    ("checkResponse", handshake::check_response),
+    ("checkUpgrade", handshake::check_upgrade),
     ("close", close),
     ("collect", collect),
-    ("confirmDeflate", handshake::confirm_deflate),
     ("create", create),
+    ("end", end),
     ("feed", feed),
     ("flush", flush),
     ("handleTimeouts", handle_timeouts),
     ("heldBytes", held_bytes),
+    ("joinEventLoop", join_event_loop),
+    ("keepAlive", keep_alive),
     ("offerDeflate", handshake::offer_deflate),
     ("ping", ping),
     ("pong", pong),
@@ -35,6 +44,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("send", send),
     ("sendFragment", send_fragment),
     ("setAmounts", set_amounts),
+    ("setReading", set_reading),
     ("take", take),
     ("takeOwned", take_owned),
     ("violation", violation),
@@ -44,14 +54,14 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
 type Answer<'a> = Result<Value<'a>, Failure>;
 
 /// What an environment, which is a thread of JavaScript, keeps for the add-on.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Instance {
     engine: RefCell<Option<Engine>>,
 }
 
 impl Instance {
     /// The engine. No function calls JavaScript while it holds it.
-    fn engine(&self) -> Result<RefMut<'_, Engine>, Failure> {
+    pub(crate) fn engine(&self) -> Result<RefMut<'_, Engine>, Failure> {
         let engine = self.engine.try_borrow_mut().map_err(|_| Failure::from("the engine is in use"))?;
         RefMut::filter_map(engine, Option::as_mut).map_err(|_| Failure::from("the engine was not created"))
     }
@@ -142,6 +152,68 @@ fn deflate(
     config.level = u8::try_from(level).unwrap_or(9);
     config.min_bytes = threshold as usize;
     Ok(Some((params, config)))
+}
+
+/// `joinEventLoop(slab, dispatch)`: watches sockets from Node's own event loop; `dispatch` is called with each batch. False
+/// where that is not possible.
+#[cfg(target_os = "linux")]
+fn join_event_loop<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let slab = Memory::of(env, argument(arguments, 0)?)?;
+    let event_loop = EventLoop::start(env, slab, argument(arguments, 1)?)?;
+    let has_joined = event_loop.is_some();
+    env.instance()?.engine()?.event_loop = event_loop;
+    env.boolean(has_joined)
+}
+
+/// `adopt(connection, descriptor)`: reads and writes the socket of a connection itself from now on.
+#[cfg(target_os = "linux")]
+fn adopt<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let descriptor = env.index(argument(arguments, 1)?)?;
+    env.instance()?.engine()?.adopt(id(env, arguments)?, descriptor)?;
+    env.undefined()
+}
+
+/// `setReading(connection, isReading)`: reads from an adopted socket, or does not.
+#[cfg(target_os = "linux")]
+fn set_reading<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let is_reading = env.truth(argument(arguments, 1)?)?;
+    env.instance()?.engine()?.set_reading(id(env, arguments)?, is_reading)?;
+    env.undefined()
+}
+
+/// `keepAlive(alive)`: whether the process stays alive for the sake of adopted sockets.
+#[cfg(target_os = "linux")]
+fn keep_alive<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let alive = env.truth(argument(arguments, 0)?)?;
+    if let Some(event_loop) = &env.instance()?.engine()?.event_loop {
+        event_loop.keep_alive(alive);
+    }
+    env.undefined()
+}
+
+/// `joinEventLoop(slab, dispatch)`: false, as sockets are read by Node here.
+#[cfg(not(target_os = "linux"))]
+fn join_event_loop<'a>(env: Env<'a>, _: &[Value<'a>]) -> Answer<'a> {
+    env.boolean(false)
+}
+
+#[cfg(not(target_os = "linux"))]
+use not_joined as adopt;
+#[cfg(not(target_os = "linux"))]
+use not_joined as keep_alive;
+#[cfg(not(target_os = "linux"))]
+use not_joined as set_reading;
+
+/// What an event loop would be needed for that was not joined.
+#[cfg(not(target_os = "linux"))]
+fn not_joined<'a>(_: Env<'a>, _: &[Value<'a>]) -> Answer<'a> {
+    Err(Failure::from("the event loop was not joined"))
+}
+
+/// `end(connection)`: ends this direction of the transport behind what waits.
+fn end<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    env.instance()?.engine()?.change(id(env, arguments)?, |connection| connection.is_ending = true)?;
+    env.undefined()
 }
 
 /// `release(connection)`: forgets a connection.

@@ -5,8 +5,12 @@
 
 mod connection;
 mod engine;
+#[cfg(target_os = "linux")]
+mod event_loop;
 mod events;
 mod ffi;
 mod functions;
 mod handshake;
 mod outgoing;
+#[cfg(target_os = "linux")]
+mod socket;

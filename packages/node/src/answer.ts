@@ -1,74 +1,80 @@
 /**
- * The two heads of the opening handshake: the fields of the client's request, and the rules for the server's answer
- * (RFC 6455 section 4.1, with the WebSockets Standard's rule on subprotocols).
+ * The two heads of the opening handshake: the fields of the client's request, and the judgement of the server's answer
+ * in the words of npm `ws`. The rules are the native core's, but for that of the WebSockets Standard on subprotocols.
  */
 
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { OpeningError } from './errors';
-import { confirmDeflate, offerDeflate } from './extensions';
-import type { Deflate } from './link';
-import { native } from './native';
-import type { ClientOptions } from './options';
+import {
+  type Agreement,
+  checkResponse,
+  type DeflateConfig,
+  type HandshakeError,
+  offerDeflate,
+} from './handshake';
 
-const MAX_FIELDS = 100;
-
-/** What was agreed on. */
-export interface Answer {
-  protocol: string;
-  /** The extensions in use, in the server's words. */
-  extensions: string;
-  deflate: Deflate | undefined;
+/** What the client asks for. */
+export interface Request {
+  /** The 16 random bytes of the key. */
+  nonce: Uint8Array;
+  protocols: readonly string[];
+  deflate: DeflateConfig | null;
+  version: number;
 }
 
 /** The fields that make a request one for a WebSocket. */
-export function offer(
-  key: string,
-  protocols: readonly string[],
-  options: ClientOptions,
-): OutgoingHttpHeaders {
-  const extensions = offerDeflate(options.perMessageDeflate);
+export function requestFields({ nonce, protocols, deflate, version }: Request): OutgoingHttpHeaders {
   return {
     Connection: 'Upgrade',
     Upgrade: 'websocket',
-    'Sec-WebSocket-Key': key,
-    'Sec-WebSocket-Version': options.protocolVersion ?? 13,
-    ...(extensions === undefined ? {} : { 'Sec-WebSocket-Extensions': extensions }),
+    'Sec-WebSocket-Key': Buffer.from(nonce).toString('base64'),
+    'Sec-WebSocket-Version': version,
+    ...(deflate === null ? {} : { 'Sec-WebSocket-Extensions': offerDeflate(deflate) }),
     ...(protocols.length === 0 ? {} : { 'Sec-WebSocket-Protocol': protocols.join(', ') }),
   };
 }
 
-/** Checks an answer of status 101; throws what is wrong with it. */
-export function checkAnswer(
-  key: string,
-  protocols: readonly string[],
-  options: ClientOptions,
-  { headers, httpVersion, rawHeaders }: IncomingMessage,
-): Answer {
-  if (rawHeaders.length / 2 > MAX_FIELDS) throw invalid(`More than ${MAX_FIELDS} fields in the response`);
+/** What an answer of status 101 agreed to; throws what is wrong with it. */
+export function agree(request: Request, { httpVersion, rawHeaders }: IncomingMessage): Agreement {
   if (httpVersion !== '1.1') throw invalid(`Invalid HTTP version ${httpVersion}`);
-  if (headers.upgrade?.toLowerCase() !== 'websocket') throw invalid('Invalid Upgrade header');
-  const connection = headers.connection?.toLowerCase().split(',') ?? [];
-  if (!connection.some((token) => token.trim() === 'upgrade')) throw invalid('Invalid Connection header');
-  if (headers['sec-websocket-accept'] !== native.acceptKey(key))
-    throw invalid('Invalid Sec-WebSocket-Accept header');
-  const extensions = headers['sec-websocket-extensions'];
-  return {
-    protocol: chosenProtocol(protocols, headers['sec-websocket-protocol']),
-    extensions: extensions ?? '',
-    deflate: extensions === undefined ? undefined : confirmDeflate(options.perMessageDeflate, extensions),
-  };
-}
-
-function chosenProtocol(offered: readonly string[], chosen: string | undefined): string {
-  if (chosen === undefined) {
-    if (offered.length > 0) throw invalid('Server sent no subprotocol');
-    return '';
+  const { nonce, protocols, deflate } = request;
+  const agreement = checkResponse(nonce, protocols, deflate, rawHeaders);
+  if (agreement.error !== undefined) {
+    const { message, name } = agreement.error;
+    throw invalid(inWordsOfWs(name, request) ?? message, message);
   }
-  if (offered.length === 0) throw invalid('Server sent a subprotocol but none was requested');
-  if (!offered.includes(chosen)) throw invalid('Server sent an invalid subprotocol');
-  return chosen;
+  if (protocols.length > 0 && agreement.subprotocol === '') throw invalid('Server sent no subprotocol');
+  return agreement;
 }
 
-function invalid(message: string): OpeningError {
-  return new OpeningError('WS_ERR_INVALID_RESPONSE', message);
+/** Programs compare these sentences; the core's says more exactly what is wrong. */
+function inWordsOfWs(name: HandshakeError['name'], { protocols, deflate }: Request): string | undefined {
+  switch (name) {
+    case 'Upgrade':
+    case 'Connection':
+      return `Invalid ${name} header`;
+    case 'MissingAccept':
+    case 'RepeatedAccept':
+    case 'WrongAccept':
+      return 'Invalid Sec-WebSocket-Accept header';
+    case 'UnofferedSubprotocol':
+      return protocols.length === 0
+        ? 'Server sent a subprotocol but none was requested'
+        : 'Server sent an invalid subprotocol';
+    case 'UnofferedExtension':
+      return deflate === null
+        ? 'Server sent a Sec-WebSocket-Extensions header but no extension was requested'
+        : 'Server indicated an extension that was not requested';
+    case 'MalformedExtensions':
+    case 'RepeatedExtension':
+    case 'InvalidExtension':
+      return 'Invalid Sec-WebSocket-Extensions header';
+    default:
+      return undefined;
+  }
+}
+
+function invalid(message: string, cause?: string): OpeningError {
+  const error = new OpeningError('WS_ERR_INVALID_RESPONSE', message);
+  return cause === undefined ? error : Object.assign(error, { cause: new Error(cause) });
 }

@@ -8,11 +8,13 @@ import type { Blob } from 'node:buffer';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { OpeningError, violationError } from './errors';
-import { type Deflate, type Kind, Link, type LinkHandler } from './link';
+import { type Kind, Link, type LinkHandler } from './link';
 
 import { type Opened, Opening, type OpeningListener, type OpeningPlan } from './opening';
 import type { Keepalive, Limits } from './options';
-import { SendQueue } from './send-queue';
+import { type Done, SendQueue } from './send-queue';
+
+export type { Done };
 
 export const CONNECTING = 0;
 export const OPEN = 1;
@@ -21,21 +23,11 @@ export const CLOSED = 3;
 /** The states by their names. */
 export const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const;
 
-/** Called when a message is handed to the network, or with the reason why it never will be. */
-export type Done = (error?: Error) => void;
-
 /** What a link is told of the connection. */
 export interface ConnectionSettings {
   limits: Limits;
   autoPong: boolean;
   keepalive?: Keepalive | undefined;
-}
-
-/** What the opening handshake agreed on. */
-export interface Agreed {
-  protocol: string;
-  extensions: string;
-  deflate: Deflate | undefined;
 }
 
 /** A connection as a socket object sees it. */
@@ -95,10 +87,10 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   }
 
   /** Takes over a stream on which the opening handshake is done. */
-  adopt(role: 'client' | 'server', stream: Duplex, head: Buffer, agreed: Agreed): void {
+  adopt(role: 'client' | 'server', { stream, head, agreed }: Opened): void {
     const { autoPong, keepalive, limits } = this.settings;
     this.stream = stream;
-    this.protocol = agreed.protocol;
+    this.protocol = agreed.subprotocol;
     this.extensions = agreed.extensions;
     this.link = Link.attach(
       stream,
@@ -107,7 +99,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
         role,
         maxPayload: limits.maxPayload,
         maxFragments: limits.maxFragments,
-        ...(agreed.deflate === undefined ? {} : { deflate: agreed.deflate }),
+        deflate: agreed.deflate ?? undefined,
         autoPong,
         keepalive,
       },
@@ -121,10 +113,10 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     this.request = request;
   }
 
-  opened({ stream, head, protocol, extensions, deflate }: Opened): void {
+  opened(opened: Opened): void {
     this.#opening = undefined;
     this.request = undefined;
-    this.adopt('client', stream, head, { protocol, extensions, deflate });
+    this.adopt('client', opened);
   }
 
   failed(error: Error): void {
@@ -165,7 +157,11 @@ export abstract class Connection implements LinkHandler, OpeningListener {
       (error) => this.fail(error),
     );
     const send = isBinary ? 'sendBinary' : 'sendText';
-    this.#queue.pushBlob(blob, (data) => this.#onLink((link) => link[send](data, compress, done), done));
+    this.#queue.pushBlob(
+      blob,
+      (data) => this.#onLink((link) => link[send](data, compress, done), done),
+      done,
+    );
   }
 
   /** Counts what is given to `send` when it is too late, and says so. */
@@ -189,7 +185,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   /** Sends behind all that waits to be sent. */
   protected inOrder(bytes: number, send: (link: Link) => void, done?: Done): void {
     if (this.#queue === undefined) this.#onLink(send, done);
-    else this.#queue.push(bytes, () => this.#onLink(send, done));
+    else this.#queue.push(bytes, () => this.#onLink(send, done), done);
   }
 
   #onLink(send: (link: Link) => void, done: Done | undefined): void {

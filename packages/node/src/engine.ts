@@ -17,6 +17,7 @@ import {
   IN_BATCH,
   KIND_MASK,
   MAX_OUTGOING,
+  OUT_BYTES,
   OUT_COUNT,
   OUTGOING_BYTES,
   OWNED,
@@ -25,6 +26,7 @@ import {
   records,
   Send,
   type SlicedBuffer,
+  slab,
   Told,
   WAITING,
   WALKING,
@@ -65,10 +67,35 @@ let source: Source | undefined;
 let start = 0;
 const sources: Source[] = [];
 
-/** Messages and bytes in the outgoing memory. */
-let outCount = 0;
-let outBytes = 0;
 let isFlushPlanned = false;
+
+/** Whether the native core reads sockets itself, once that was tried. */
+let hasJoined: boolean | undefined;
+/** Connections for whose sake the process stays alive. */
+let references = 0;
+
+/** Whether the native core can read sockets itself, on this thread's event loop. */
+export function joinsEventLoop(): boolean {
+  hasJoined ??=
+    process.env.VAIVEN_TRANSPORT !== 'stream' &&
+    process.versions.bun === undefined &&
+    process.versions.deno === undefined &&
+    native.joinEventLoop(slab.buffer, dispatch);
+  return hasJoined;
+}
+
+/** The process stays alive for one more connection of the event loop. */
+export function reference(): void {
+  if (references++ === 0) {
+    native.keepAlive(true);
+  }
+}
+
+export function unreference(): void {
+  if (--references === 0) {
+    native.keepAlive(false);
+  }
+}
 
 /** Makes a connection known under its number. */
 export function add(link: Link, id: number): void {
@@ -121,7 +148,7 @@ export function sendText(id: number, text: string, flags: number): number {
     return sendBytes(id, Buffer.from(text), flags | Send.Text);
   }
   makeRoom(most);
-  const length = outgoing.utf8Write(text, outBytes, most);
+  const length = outgoing.utf8Write(text, records[OUT_BYTES] as number, most);
   push(id, flags | Send.Text, length);
   return length;
 }
@@ -132,11 +159,11 @@ export function sendBytes(id: number, bytes: Uint8Array, flags: number): number 
   if (length > MAX_SHARED) {
     amounts[id] = (amounts[id] as number) + length;
     native.send(id, flags, bytes);
-    framed();
+    planFlush();
     return length;
   }
   makeRoom(length);
-  outgoing.set(bytes, outBytes);
+  outgoing.set(bytes, records[OUT_BYTES] as number);
   push(id, flags, length);
   return length;
 }
@@ -145,43 +172,37 @@ export function sendBytes(id: number, bytes: Uint8Array, flags: number): number 
 export function sendFragment(id: number, part: number, bytes: Uint8Array, isAwaited: boolean): void {
   amounts[id] = (amounts[id] as number) + bytes.length;
   native.sendFragment(id, part, bytes, isAwaited);
-  framed();
+  planFlush();
 }
 
 /** Sends a control frame. */
 export function control(id: number, opcode: 'ping' | 'pong', payload: Uint8Array): void {
   native[opcode](id, payload);
-  framed();
-}
-
-/** The native core has framed what waited in the shared memory; it is to be written. */
-export function framed(): void {
-  outCount = 0;
-  outBytes = 0;
   planFlush();
 }
 
 function makeRoom(bytes: number): void {
-  if (outCount === MAX_OUTGOING || outBytes + bytes > OUTGOING_BYTES) {
+  if (records[OUT_COUNT] === MAX_OUTGOING || (records[OUT_BYTES] as number) + bytes > OUTGOING_BYTES) {
     flush();
   }
 }
 
 function push(id: number, flags: number, length: number): void {
-  const at = outCount * 4;
+  const count = records[OUT_COUNT] as number;
+  const offset = records[OUT_BYTES] as number;
+  const at = count * 4;
   outgoingRecords[at] = id;
   outgoingRecords[at + 1] = flags;
-  outgoingRecords[at + 2] = outBytes;
+  outgoingRecords[at + 2] = offset;
   outgoingRecords[at + 3] = length;
-  outBytes += length;
-  outCount++;
-  records[OUT_COUNT] = outCount;
+  records[OUT_COUNT] = count + 1;
+  records[OUT_BYTES] = offset + length;
   amounts[id] = (amounts[id] as number) + length;
   planFlush();
 }
 
 /** Sees to it that what was queued is written at the end of this tick, or of the batch that is running. */
-function planFlush(): void {
+export function planFlush(): void {
   if (!isFlushPlanned && records[IN_BATCH] === 0) {
     isFlushPlanned = true;
     nextTick(flushPlanned);
@@ -195,8 +216,6 @@ function flushPlanned(): void {
 
 /** Writes everything that waits. */
 export function flush(): void {
-  outCount = 0;
-  outBytes = 0;
   if (native.flush()) {
     run();
   }
@@ -206,6 +225,16 @@ export function flush(): void {
 export function request(requester: Source): void {
   sources.push(requester);
   run();
+}
+
+/** Called by the native core with each batch of its own, and after it when something was left to be told. */
+function dispatch(): void {
+  if (records[IN_BATCH] === 0) {
+    run();
+    return;
+  }
+  read = slab;
+  walk();
 }
 
 /** Works until nothing is left, unless somebody does already. */
@@ -319,6 +348,10 @@ function tell(link: Link, kindAndFlags: number, offset: number, length: number):
       return link.toldClose(kindAndFlags >>> 16, aside.utf8Slice(offset, offset + length));
     case Told.Violation:
       return link.toldViolation(offset);
+    case Told.Drained:
+      link.toldWritten(length);
+      link.handler.drained();
+      return false;
     case Told.Ended:
       return link.toldLost(offset);
     case Told.Output:
@@ -336,5 +369,14 @@ function tick(): void {
   }
 }
 
-// What was sent just before `process.exit()` leaves as it would with a socket of Node's.
-process.once('exit', () => native.flush());
+// What was sent just before `process.exit()` leaves, as it would with a socket of Node's.
+process.once('exit', () => {
+  native.flush();
+  for (let count = native.collect(); count > 0; count = native.collect()) {
+    for (let at = HEADER_WORDS; at < HEADER_WORDS + 4 * count; at += 4) {
+      if (records[at + 1] === Told.Output) {
+        links[records[at] as number]?.transport.write();
+      }
+    }
+  }
+});

@@ -99,8 +99,8 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
 export function explain(url: string, error: NodeJS.ErrnoException): Error {
   const code = error.code ?? '';
   const advice = ADVICE.find(([pattern]) => pattern.test(code))?.[1];
-  const what = error.message === '' ? code : error.message;
-  const message = `The WebSocket connection to '${withoutSecrets(url)}' failed: ${what}`;
+  const what = [error, error.cause].map((one) => (one as Error | undefined)?.message).filter(Boolean);
+  const message = `The WebSocket connection to '${withoutSecrets(url)}' failed: ${what.join(': ') || code}`;
   return Object.assign(
     new Error(advice === undefined ? message : `${message} (${advice})`, { cause: error }),
     {

@@ -1,63 +1,30 @@
-/** permessage-deflate in a client's opening handshake: options by the names of npm `ws` to an offer and an agreement. */
+/** permessage-deflate by the options' names of npm `ws`: what a client wants of it. */
 
-import { OpeningError } from './errors';
-import type { Deflate } from './link';
-import { native } from './native';
+import type { DeflateConfig } from './handshake';
 import type { DeflateOptions } from './options';
 
-type Option = boolean | DeflateOptions | undefined;
-
-/** Bits of the native core's `takeover`. */
-const SERVER_NO_CONTEXT_TAKEOVER = 1;
-const CLIENT_NO_CONTEXT_TAKEOVER = 2;
-
-/** What the field Sec-WebSocket-Extensions offers; nothing where compression is not wanted. */
-export function offerDeflate(option: Option): string | undefined {
-  return option === false ? undefined : native.offerDeflate(...wanted(option));
+/** What the option asks for; null where compression is not wanted. Throws where it asks for what there is not. */
+export function deflateConfig(option: boolean | DeflateOptions | undefined): DeflateConfig | null {
+  if (option === false) return null;
+  const told = typeof option === 'object' && option !== null ? option : {};
+  const { clientMaxWindowBits = true, serverMaxWindowBits = 15, threshold = 1024, zlibDeflateOptions } = told;
+  return {
+    serverNoContextTakeover: told.serverNoContextTakeover ?? false,
+    clientNoContextTakeover: told.clientNoContextTakeover ?? false,
+    serverMaxWindowBits: checked('serverMaxWindowBits', serverMaxWindowBits, 8, 15),
+    clientMaxWindowBits:
+      typeof clientMaxWindowBits === 'boolean'
+        ? Number(clientMaxWindowBits) * 15
+        : checked('clientMaxWindowBits', clientMaxWindowBits, 8, 15),
+    // zlib's level 0 compresses nothing and its -1 stands for 6; 1 is the nearest that there is.
+    level: Math.min(Math.max(zlibDeflateOptions?.level ?? 1, 1), 9),
+    threshold: checked('threshold', threshold, 0, 2 ** 31 - 1),
+  };
 }
 
-/** What the server's answer agrees to; throws where it breaks a rule. */
-export function confirmDeflate(option: Option, answer: string): Deflate {
-  if (option === false) {
-    throw invalid('Server sent a Sec-WebSocket-Extensions header but no extension was requested');
-  }
-  const { threshold = 1024, zlibDeflateOptions } = typeof option === 'object' ? option : {};
-  try {
-    const agreed = native.confirmDeflate(...wanted(option), answer);
-    return {
-      serverNoContextTakeover: (agreed & SERVER_NO_CONTEXT_TAKEOVER) !== 0,
-      clientNoContextTakeover: (agreed & CLIENT_NO_CONTEXT_TAKEOVER) !== 0,
-      serverMaxWindowBits: (agreed >> 2) & 15,
-      clientMaxWindowBits: agreed >> 6,
-      level: Math.min(Math.max(zlibDeflateOptions?.level ?? 1, 1), 9),
-      threshold,
-    };
-  } catch (cause) {
-    const error = invalid(`Invalid Sec-WebSocket-Extensions header: ${(cause as Error).message}`);
-    error.cause = cause;
-    throw error;
-  }
-}
-
-/** The native core's numbers for the options. */
-function wanted(option: Option): [takeover: number, serverBits: number, clientBits: number] {
-  const told = typeof option === 'object' ? option : {};
-  const { clientMaxWindowBits = true, serverMaxWindowBits = 15 } = told;
-  const clientBits =
-    clientMaxWindowBits === true ? 15 : clientMaxWindowBits === false ? 0 : clientMaxWindowBits;
-  for (const bits of [serverMaxWindowBits, clientBits || 15]) {
-    if (!Number.isInteger(bits) || bits < 8 || bits > 15) {
-      throw new TypeError(
-        `the option 'perMessageDeflate' has a window of ${bits} bits; it must be from 8 to 15`,
-      );
-    }
-  }
-  const takeover =
-    (told.serverNoContextTakeover ? SERVER_NO_CONTEXT_TAKEOVER : 0) |
-    (told.clientNoContextTakeover ? CLIENT_NO_CONTEXT_TAKEOVER : 0);
-  return [takeover, serverMaxWindowBits, clientBits];
-}
-
-function invalid(message: string): OpeningError {
-  return new OpeningError('WS_ERR_INVALID_RESPONSE', message);
+function checked(name: string, value: number, least: number, most: number): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new TypeError(
+    `Invalid value for parameter "${name}" of perMessageDeflate: ${value}; it must be from ${least} to ${most}`,
+  );
 }

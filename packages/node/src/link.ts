@@ -9,6 +9,7 @@
 import type { Duplex } from 'node:stream';
 import { getSystemErrorName } from 'node:util';
 import * as engine from './engine';
+import { descriptorOf, LoopTransport } from './loop-transport';
 import { native } from './native';
 import { Send, type SlicedBuffer } from './shared-memory';
 import { StreamTransport } from './stream-transport';
@@ -157,7 +158,11 @@ export class Link {
     );
     this.handler = handler;
     engine.add(this, this.id);
-    this.transport = new StreamTransport(this, socket, head);
+    const descriptor = engine.joinsEventLoop() ? descriptorOf(socket) : -1;
+    this.transport =
+      descriptor < 0
+        ? new StreamTransport(this, socket, head)
+        : new LoopTransport(this, socket, descriptor, head);
   }
 
   /**
@@ -231,7 +236,7 @@ export class Link {
     if (!this.isClosing) {
       this.isClosing = true;
       native.close(this.id, code ?? 0, reason);
-      engine.framed();
+      engine.planFlush();
     }
   }
 
@@ -248,8 +253,8 @@ export class Link {
   end(): void {
     if (this.id >= 0) {
       this.isClosing = true;
-      engine.flush();
-      this.transport.end();
+      native.end(this.id);
+      engine.planFlush();
     }
   }
 
@@ -300,7 +305,7 @@ export class Link {
   private answer(): void {
     this.isClosing = true;
     native.answer(this.id);
-    engine.framed();
+    engine.planFlush();
   }
 
   /** Messages are written that somebody waited for. */

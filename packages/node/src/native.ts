@@ -7,18 +7,19 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type * as handshake from './handshake';
 
 /** What crates/vaiven-node exports (functions.rs). A connection is the number that `attach` gave. */
 export interface Native {
   /** The value of Sec-WebSocket-Accept, or null where the key is not the base64 of 16 bytes (RFC 6455 4.2.2). */
   acceptKey(key: string): string | null;
-  /**
-   * A client's offer of permessage-deflate. `takeover` has bit 1 where the server, and bit 2 where the client is to
-   * compress every message on its own; `clientBits` is 0 where the parameter is not offered.
-   */
-  offerDeflate(takeover: number, serverBits: number, clientBits: number): string;
-  /** What the answer to that offer agrees to: takeover + 4 * serverBits + 64 * clientBits. Throws what is wrong. */
-  confirmDeflate(takeover: number, serverBits: number, clientBits: number, answer: string): number;
+
+  // The opening handshake: handshake.ts says what these do.
+  checkUpgrade: typeof handshake.checkUpgrade;
+  checkOrigin: typeof handshake.checkOrigin;
+  offerDeflate: typeof handshake.offerDeflate;
+  acceptDeflate: typeof handshake.acceptDeflate;
+  checkResponse: typeof handshake.checkResponse;
 
   /** Begins the engine of this thread on the memory that shared-memory.ts describes. */
   create(
@@ -45,6 +46,16 @@ export interface Native {
     pingInterval: number,
     pongTimeout: number,
   ): number;
+  /** Joins this thread's event loop; `dispatch` is called with each batch. False where that is not possible. */
+  joinEventLoop(slab: ArrayBuffer, dispatch: () => void): boolean;
+  /** Reads and writes the socket of a connection from now on, through a descriptor of its own. */
+  adopt(connection: number, descriptor: number): void;
+  /** Reads from an adopted socket, or does not. */
+  setReading(connection: number, isReading: boolean): void;
+  /** Whether the process stays alive for the sake of adopted sockets. */
+  keepAlive(alive: boolean): void;
+  /** Ends this direction of the transport behind what waits. */
+  end(connection: number): void;
   /** Forgets a connection. */
   release(connection: number): void;
   /** Decodes what a stream gave from `start` on, and says where it stopped: at the end, or when records were full. */

@@ -13,9 +13,10 @@ import * as https from 'node:https';
 import * as net from 'node:net';
 import type { Duplex } from 'node:stream';
 import * as tls from 'node:tls';
-import { checkAnswer, offer } from './answer';
+import { agree, type Request, requestFields } from './answer';
 import { OpeningError } from './errors';
-import type { Deflate } from './link';
+import { deflateConfig } from './extensions';
+import type { Agreement } from './handshake';
 import type { ClientOptions } from './options';
 import { isBadPort } from './ports';
 import { openTunnel } from './proxy';
@@ -41,9 +42,7 @@ export interface OpeningPlan {
 export interface Opened {
   stream: Duplex;
   head: Buffer;
-  protocol: string;
-  extensions: string;
-  deflate: Deflate | undefined;
+  agreed: Pick<Agreement, 'subprotocol' | 'extensions' | 'deflate'>;
 }
 
 /** Who wants the connection; each of the first four calls may abort the opening. */
@@ -126,9 +125,15 @@ export class Opening {
       const late = new OpeningError('WS_ERR_HANDSHAKE_TIMEOUT', 'Opening handshake has timed out');
       this.#timer = setTimeout(() => this.#fail(late), timeout);
     }
-    const key = randomBytes(16).toString('base64');
+    const { options, protocols } = this.#plan;
+    const asked: Request = {
+      nonce: randomBytes(16),
+      protocols,
+      deflate: deflateConfig(options.perMessageDeflate),
+      version: options.protocolVersion ?? 13,
+    };
     const request = (url.protocol === 'wss:' ? https : http).request(
-      this.#requestOptions(url, key, addresses),
+      this.#requestOptions(url, asked, addresses),
     );
     this.#request = request;
     this.#listener.requested(request);
@@ -143,15 +148,15 @@ export class Opening {
       if (this.#request === request) this.#fail(error);
     });
     request.on('response', (response) => this.#answered(url, request, response));
-    request.on('upgrade', (response, stream, head) => this.#upgraded(key, response, stream, head));
+    request.on('upgrade', (response, stream, head) => this.#upgraded(asked, response, stream, head));
     if (this.#redirects > 0) this.#listener.redirected(url, request);
     if (this.#isOver) return;
     if (finish === undefined) request.end();
     else finish(request);
   }
 
-  #requestOptions(url: URL, key: string, addresses: Resolved | undefined): https.RequestOptions {
-    const { options, origin, protocols, proxy } = this.#plan;
+  #requestOptions(url: URL, asked: Request, addresses: Resolved | undefined): https.RequestOptions {
+    const { options, origin, proxy } = this.#plan;
     const isSecure = url.protocol === 'wss:';
     const { finishRequest: _, proxy: __, ...passed } = options;
     return {
@@ -170,12 +175,12 @@ export class Opening {
         ...(origin === undefined
           ? {}
           : { [options.protocolVersion === 8 ? 'Sec-WebSocket-Origin' : 'Origin']: origin }),
-        ...offer(key, protocols, options),
+        ...requestFields(asked),
       },
       host: hostOf(url),
       hostname: undefined,
       method: 'GET',
-      port: portOf(url),
+      port: url.port === '' ? portOf(url) : url.port,
       protocol: undefined,
       timeout: undefined,
     } as https.RequestOptions;
@@ -228,7 +233,7 @@ export class Opening {
     }
   }
 
-  #upgraded(key: string, response: http.IncomingMessage, stream: Duplex, head: Buffer): void {
+  #upgraded(asked: Request, response: http.IncomingMessage, stream: Duplex, head: Buffer): void {
     if (this.#isOver) {
       stream.destroy();
       return;
@@ -236,11 +241,10 @@ export class Opening {
     this.#listener.upgraded(response);
     // The listener may have had enough of the connection when it saw the answer.
     if (this.#isOver) return;
-    const { options, protocols } = this.#plan;
     try {
-      const { protocol, extensions, deflate } = checkAnswer(key, protocols, options, response);
+      const agreed = agree(asked, response);
       this.#finish();
-      this.#listener.opened({ stream, head, protocol, extensions, deflate });
+      this.#listener.opened({ stream, head, agreed });
     } catch (error) {
       this.#fail(error as Error);
     }

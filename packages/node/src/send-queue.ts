@@ -2,11 +2,20 @@
 
 import type { Blob } from 'node:buffer';
 
-type Item =
-  | { bytes: number; send: () => void }
-  | { bytes: number; blob: Blob; send: (data: Uint8Array) => void };
+/** Called when a message is handed to the network, or with the reason why it never will be. */
+export type Done = (error?: Error) => void;
 
-/** A queue that ends when nothing waits any more. */
+interface Item {
+  bytes: number;
+  blob: Blob | undefined;
+  /** Sends; a Blob's content is given to it. */
+  send: (data: Uint8Array) => void;
+  done: Done | undefined;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** A queue that is given up when nothing waits any more. */
 export class SendQueue {
   /** Payload bytes that wait. */
   bytes = 0;
@@ -21,13 +30,13 @@ export class SendQueue {
   }
 
   /** Sends behind all that waits. */
-  push(bytes: number, send: () => void): void {
-    this.#push({ bytes, send });
+  push(bytes: number, send: () => void, done: Done | undefined): void {
+    this.#push({ bytes, blob: undefined, send, done });
   }
 
   /** Reads the Blob and sends what is in it. */
-  pushBlob(blob: Blob, send: (data: Uint8Array) => void): void {
-    this.#push({ bytes: blob.size, blob, send });
+  pushBlob(blob: Blob, send: (data: Uint8Array) => void, done: Done | undefined): void {
+    this.#push({ bytes: blob.size, blob, send, done });
   }
 
   #push(item: Item): void {
@@ -37,22 +46,30 @@ export class SendQueue {
 
   #advance(): void {
     for (let item = this.#items[0]; item !== undefined; item = this.#items[0]) {
-      if ('blob' in item) {
-        const { blob, send } = item;
-        blob.arrayBuffer().then((buffer) => {
-          this.#shift();
-          send(new Uint8Array(buffer));
-          this.#advance();
-        }, this.#failed);
+      if (item.blob !== undefined) {
+        item.blob.arrayBuffer().then(
+          (buffer) => {
+            this.#send(new Uint8Array(buffer));
+            this.#advance();
+          },
+          // Thrown out of the promise, what a callback throws goes where it would go from elsewhere.
+          (error) => setImmediate(() => this.#fail(error)),
+        );
         return;
       }
-      this.#shift();
-      item.send();
+      this.#send(NOTHING);
     }
     this.#ended();
   }
 
-  #shift(): void {
-    this.bytes -= this.#items.shift()?.bytes ?? 0;
+  #send(data: Uint8Array): void {
+    const item = this.#items.shift();
+    this.bytes -= item?.bytes ?? 0;
+    item?.send(data);
+  }
+
+  #fail(error: Error): void {
+    for (const { done } of this.#items.splice(0)) done?.(error);
+    this.#failed(error);
   }
 }

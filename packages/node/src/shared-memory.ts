@@ -46,6 +46,7 @@ export const OUT_COUNT = 2;
 export const WALKING = 3;
 export const IN_BATCH = 4;
 export const WAITING = 5;
+export const OUT_BYTES = 6;
 
 /** Flags of a message that is sent. */
 export enum Send {
@@ -59,6 +60,8 @@ export enum Send {
 const MAX_RECORDS = 4096;
 /** What came in pieces or was inflated, up to 32 KiB each. */
 const ASIDE_BYTES = 128 * 1024;
+/** Reads of one batch: as much as stays in a processor's second cache. */
+const SLAB_BYTES = 256 * 1024;
 /** Messages that wait to be framed. */
 export const MAX_OUTGOING = 4096;
 export const OUTGOING_BYTES = 256 * 1024;
@@ -74,6 +77,8 @@ function allocate(bytes: number): ArrayBuffer {
 export const records = new Int32Array(allocate((HEADER_WORDS + 4 * MAX_RECORDS) * 4));
 /** Payloads that do not lie in what was read. */
 export const aside = Buffer.from(allocate(ASIDE_BYTES)) as SlicedBuffer;
+/** What the native core reads from sockets; a message is valid here during its call only. */
+export const slab = Buffer.from(allocate(SLAB_BYTES)) as SlicedBuffer;
 /** Records of what is sent: connection, flags, offset, length. */
 export const outgoingRecords = new Int32Array(allocate(4 * MAX_OUTGOING * 4));
 /** Payloads of what is sent. */

@@ -5,7 +5,7 @@
 
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import type { ConnectionSettings } from './connection';
-import { offerDeflate } from './extensions';
+import { deflateConfig } from './extensions';
 import type { OpeningPlan } from './opening';
 import { type ClientOptions, keepaliveFrom, limitsFrom, STANDARD_LIMITS } from './options';
 import { parseProxy, proxyFromEnvironment } from './proxy';
@@ -50,7 +50,7 @@ function checkFields({ headers = {}, origin, perMessageDeflate }: ClientOptions)
     for (const one of Array.isArray(value) ? value : [value]) validateHeaderValue(name, String(one));
   }
   if (origin !== undefined) validateHeaderValue('Origin', origin);
-  offerDeflate(perMessageDeflate);
+  deflateConfig(perMessageDeflate);
 }
 
 /** Whoever brings an agent or connections of their own has said how to connect. */

@@ -11,8 +11,8 @@ export type AnyListener = ((event: never) => unknown) | { handleEvent(event: nev
 
 type Socket = Pick<EventEmitter, 'listeners' | 'on' | 'once' | 'removeListener'> & { readonly url: string };
 
-/** A listener of the emitter that stands for one of events. */
-type Wrapper = ((...details: unknown[]) => void) & { listener: AnyListener; isHandler: boolean };
+/** A listener of the emitter that stands for one of events. `listener` as a name would mean a listener for once. */
+type Wrapper = ((...details: unknown[]) => void) & { heeds: AnyListener; isHandler: boolean };
 
 /** How an event is made of what is emitted. */
 const EVENTS: Record<string, (socket: Socket, ...details: unknown[]) => Event> = {
@@ -23,18 +23,18 @@ const EVENTS: Record<string, (socket: Socket, ...details: unknown[]) => Event> =
 };
 
 export function addListener(socket: Socket, type: string, listener: AnyListener, once: boolean): void {
-  if (find(socket, type, (wrapper) => !wrapper.isHandler && wrapper.listener === listener)) return;
+  if (find(socket, type, (wrapper) => !wrapper.isHandler && wrapper.heeds === listener)) return;
   add(socket, type, listener, once, false);
 }
 
 export function removeListener(socket: Socket, type: string, listener: AnyListener): void {
-  const wrapper = find(socket, type, (one) => !one.isHandler && one.listener === listener);
+  const wrapper = find(socket, type, (one) => !one.isHandler && one.heeds === listener);
   if (wrapper !== undefined) socket.removeListener(type, wrapper);
 }
 
 /** The value of `onopen` and the like. */
 export function handlerOf(socket: Socket, type: string): AnyListener | null {
-  return find(socket, type, (wrapper) => wrapper.isHandler)?.listener ?? null;
+  return find(socket, type, (wrapper) => wrapper.isHandler)?.heeds ?? null;
 }
 
 export function setHandler(socket: Socket, type: string, value: unknown): void {
@@ -47,7 +47,7 @@ export function setHandler(socket: Socket, type: string, value: unknown): void {
 export function dispatch(socket: Socket, event: Event): boolean {
   const target = aimed(event, socket);
   for (const wrapper of socket.listeners(event.type) as Wrapper[]) {
-    if (wrapper.listener !== undefined) call(socket, wrapper.listener, target);
+    if (wrapper.heeds !== undefined) call(socket, wrapper.heeds, target);
   }
   return !event.defaultPrevented;
 }
@@ -59,7 +59,7 @@ function add(socket: Socket, type: string, listener: AnyListener, once: boolean,
     const event = make(socket, ...details);
     call(socket, listener, type === 'message' ? event : aimed(event, socket));
   };
-  const wrapper: Wrapper = Object.assign(emitted, { listener, isHandler });
+  const wrapper: Wrapper = Object.assign(emitted, { heeds: listener, isHandler });
   if (once) socket.once(type, wrapper);
   else socket.on(type, wrapper);
 }
@@ -70,7 +70,7 @@ function call(socket: Socket, listener: AnyListener, event: Event): void {
 }
 
 function find(socket: Socket, type: string, matches: (wrapper: Wrapper) => boolean): Wrapper | undefined {
-  return (socket.listeners(type) as Wrapper[]).find((one) => one.listener !== undefined && matches(one));
+  return (socket.listeners(type) as Wrapper[]).find((one) => one.heeds !== undefined && matches(one));
 }
 
 /** A server's socket has no URL, and so no origin. */

@@ -197,8 +197,8 @@ function define(name: string, property: PropertyDescriptor): void {
 }
 
 /** Gives a server's socket the stream on which its opening handshake was accepted. */
-export function accept(socket: WsWebSocket, { stream, head, ...agreed }: Opened): void {
-  connectionOf(socket).adopt('server', stream, head, agreed);
+export function accept(socket: WsWebSocket, opened: Opened): void {
+  connectionOf(socket).adopt('server', opened);
 }
 
 /** Where `ws` has no limit, the largest that there is. */

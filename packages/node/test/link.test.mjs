@@ -32,6 +32,15 @@ const LENGTHS = [0, 1, 125, 126, 1000, 4095, 4096, 16_384, 16_385, 65_535, 65_53
 describe('a link in the role of the server', () => {
   const state = useServer();
 
+  test('is carried in the way that the environment asks for', async () => {
+    const peer = await connect(state.url);
+    const isStream = process.env.VAIVEN_TRANSPORT === 'stream' || process.platform !== 'linux';
+    const { transport } = state.accepted.link;
+    assert.equal(transport.constructor.name, isStream ? 'StreamTransport' : 'LoopTransport');
+    peer.terminate();
+    await state.accepted.named('ended');
+  });
+
   test('gets messages of every length and kind as they were sent', async () => {
     const peer = await connect(state.url);
     const expected = [];
@@ -350,6 +359,90 @@ describe('a link with limits', () => {
   });
 });
 
+const DEFLATE = {
+  serverNoContextTakeover: true,
+  clientNoContextTakeover: true,
+  serverMaxWindowBits: 15,
+  clientMaxWindowBits: 15,
+  level: 1,
+  threshold: 1024,
+};
+
+describe('a link with compression', () => {
+  const alone = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover';
+  const state = useServer({ deflate: DEFLATE }, alone);
+
+  test('compresses what is long enough, or as a message asks for', async () => {
+    const peer = await connect(state.url, { perMessageDeflate: { threshold: 0 } });
+    const { link } = state.accepted;
+    const text = 'vaivén '.repeat(1000);
+    for (const [compress, isShort] of [
+      [undefined, true],
+      [false, false],
+      [true, true],
+    ]) {
+      const before = peer._socket.bytesRead;
+      link.sendText(text, compress);
+      const [data] = await once(peer, 'message');
+      assert.equal(data.toString(), text);
+      assert.equal(peer._socket.bytesRead - before < 1000, isShort, `compress: ${compress}`);
+    }
+    const before = peer._socket.bytesRead;
+    link.sendText('a'.repeat(100));
+    await once(peer, 'message');
+    assert.equal(peer._socket.bytesRead - before, 102);
+    peer.send(text);
+    assert.deepEqual(await state.accepted.first(1), [['message', text]]);
+    assert.equal(link.heldBytes, 0);
+    peer.terminate();
+  });
+
+  test('refuses a message that inflates beyond the limit', async () => {
+    const peer = await connect(state.url, { perMessageDeflate: { threshold: 0 } });
+    peer.send(Buffer.alloc(1 << 20));
+    peer.send(Buffer.alloc((1 << 20) + 1));
+    await once(peer, 'close');
+    const events = await state.accepted.first(2);
+    assert.equal(events[0][1].length, 1 << 20);
+    assert.equal(events[1][2], 'MessageTooLarge');
+  });
+
+  test('refuses a compressed message that is none', async () => {
+    const socket = await rawClient(state.port);
+    socket.write(clientFrame(0xc1, Buffer.from([0xff, 0xff, 0xff])));
+    assert.equal((await state.accepted.first(1))[0][2], 'InvalidDeflate');
+    socket.destroy();
+  });
+});
+
+describe('a link with compression that refers to earlier messages', () => {
+  const deflate = { ...DEFLATE, serverNoContextTakeover: false, clientNoContextTakeover: false };
+  const state = useServer({ deflate }, 'permessage-deflate');
+
+  test('compresses better, and owns memory for it', async () => {
+    const peer = await connect(state.url, { perMessageDeflate: { threshold: 0 } });
+    const { link } = state.accepted;
+    const text = Array.from({ length: 300 }, (_, index) => `${index * 7919}`).join();
+    const lengths = [];
+    for (let round = 0; round < 2; round++) {
+      const before = peer._socket.bytesRead;
+      link.sendText(text);
+      const [data] = await once(peer, 'message');
+      assert.equal(data.toString(), text);
+      lengths.push(peer._socket.bytesRead - before);
+    }
+    assert.ok(lengths[1] < lengths[0] / 4, lengths.join());
+    assert.ok(link.heldBytes > 100_000);
+    peer.send(text);
+    peer.send(text);
+    assert.deepEqual(await state.accepted.first(2), [
+      ['message', text],
+      ['message', text],
+    ]);
+    peer.terminate();
+  });
+});
+
 describe('a link that leaves pongs to its owner', () => {
   const state = useServer({ autoPong: false });
 
@@ -462,6 +555,29 @@ describe('a handler', () => {
     socket.end();
     await accepted.named('ended');
     assert.deepEqual(order, ['a', 'b', 'a microtask', 'b microtask']);
+  });
+
+  test('that throws does not keep the events behind it from being told', async () => {
+    const socket = await rawClient(state.port);
+    const { accepted } = state;
+    const thrown = [];
+    const listeners = process.rawListeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', (error) => thrown.push(error.message));
+    accepted.message = (bytes, start, end) => {
+      const name = bytes.latin1Slice(start, end);
+      accepted.record(name);
+      throw new Error(name);
+    };
+    socket.write(Buffer.concat(['a', 'b', 'c'].map((name) => clientFrame(0x81, Buffer.from(name)))));
+    socket.end();
+    await accepted.named('ended');
+    process.removeAllListeners('uncaughtException');
+    for (const listener of listeners) {
+      process.on('uncaughtException', listener);
+    }
+    assert.deepEqual(accepted.events, [['a'], ['b'], ['c'], ['ended', null]]);
+    assert.deepEqual(thrown, ['a', 'b', 'c']);
   });
 
   test('that aborts gets no further message', async () => {

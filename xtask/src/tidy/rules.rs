@@ -13,9 +13,11 @@ const LONGEST_FUNCTION: usize = 70;
 /// The files that may say `unsafe`, and why they must.
 const UNSAFE_FILES: &[(&str, &str)] = &[
     ("crates/testkit/src/allocator.rs", "the interface of an allocator that counts is unsafe"),
+    ("crates/vaiven-node/src/ffi/descriptor.rs", "a socket of Node's is named by its number"),
     ("crates/vaiven-node/src/ffi/env.rs", "values of JavaScript are handles of Node-API, a C interface"),
     ("crates/vaiven-node/src/ffi/memory.rs", "memory of ArrayBuffers is shared with JavaScript"),
     ("crates/vaiven-node/src/ffi/module.rs", "Node loads the add-on and calls it through a C interface"),
+    ("crates/vaiven-node/src/ffi/uv.rs", "libuv is a C interface"),
     ("crates/vaiven-proto/src/mask.rs", "a safe loop compiled for AVX2 is called behind the check for it"),
     ("crates/vaiven-proto/src/text.rs", "validated octets become a str without a second validation"),
 ];

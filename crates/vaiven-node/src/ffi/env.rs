@@ -81,6 +81,66 @@ impl<'a> Env<'a> {
         Ok(Self::value(raw))
     }
 
+    /// The elements of an array.
+    pub(crate) fn elements(self, array: Value<'a>) -> Result<Vec<Value<'a>>, Failure> {
+        let mut len = 0;
+        // SAFETY: the environment is the running one and the value of an open scope.
+        let status = unsafe { sys::napi_get_array_length(self.raw, array.raw, &raw mut len) };
+        check(status, "an array was expected")?;
+        let element = |index| {
+            let mut raw = ptr::null_mut();
+            // SAFETY: as above.
+            let status = unsafe { sys::napi_get_element(self.raw, array.raw, index, &raw mut raw) };
+            check(status, "an element was expected").map(|()| Self::value(raw))
+        };
+        (0..len).map(element).collect()
+    }
+
+    /// A property of an object.
+    pub(crate) fn property(self, object: Value<'a>, name: &str) -> Result<Value<'a>, Failure> {
+        let mut raw = ptr::null_mut();
+        let key = self.text(name)?;
+        // SAFETY: the environment is the running one and the values of an open scope.
+        let status = unsafe { sys::napi_get_property(self.raw, object.raw, key.raw, &raw mut raw) };
+        check(status, "an object was expected")?;
+        Ok(Self::value(raw))
+    }
+
+    /// Whether it is `null`.
+    pub(crate) fn is_null(self, value: Value<'a>) -> Result<bool, Failure> {
+        let mut kind = 0;
+        // SAFETY: the environment is the running one and the value of an open scope.
+        check(unsafe { sys::napi_typeof(self.raw, value.raw, &raw mut kind) }, "a value was expected")?;
+        Ok(kind == sys::ValueType::napi_null)
+    }
+
+    /// An array of these elements.
+    pub(crate) fn array(self, elements: &[Value<'a>]) -> Result<Value<'a>, Failure> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the environment is the running one.
+        check(unsafe { sys::napi_create_array(self.raw, &raw mut raw) }, "an array cannot be made")?;
+        for (element, index) in elements.iter().zip(0..) {
+            // SAFETY: the environment is the running one and the values of an open scope.
+            let status = unsafe { sys::napi_set_element(self.raw, raw, index, element.raw) };
+            check(status, "an element cannot be set")?;
+        }
+        Ok(Self::value(raw))
+    }
+
+    /// An object of these properties.
+    pub(crate) fn object(self, properties: &[(&str, Value<'a>)]) -> Result<Value<'a>, Failure> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the environment is the running one.
+        check(unsafe { sys::napi_create_object(self.raw, &raw mut raw) }, "an object cannot be made")?;
+        for (name, value) in properties {
+            let key = self.text(name)?;
+            // SAFETY: the environment is the running one and the values of an open scope.
+            let status = unsafe { sys::napi_set_property(self.raw, raw, key.raw, value.raw) };
+            check(status, "a property cannot be set")?;
+        }
+        Ok(Self::value(raw))
+    }
+
     /// A whole number.
     pub(crate) fn integer(self, value: Value<'a>) -> Result<i64, Failure> {
         let mut number = 0;
@@ -99,10 +159,8 @@ impl<'a> Env<'a> {
     pub(crate) fn truth(self, value: Value<'a>) -> Result<bool, Failure> {
         let mut truth = false;
         // SAFETY: the environment is the running one and the value of an open scope.
-        check(
-            unsafe { sys::napi_get_value_bool(self.raw, value.raw, &raw mut truth) },
-            "a boolean was expected",
-        )?;
+        let status = unsafe { sys::napi_get_value_bool(self.raw, value.raw, &raw mut truth) };
+        check(status, "a boolean was expected")?;
         Ok(truth)
     }
 
