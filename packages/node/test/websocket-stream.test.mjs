@@ -357,6 +357,21 @@ describe('the end', () => {
     assert.equal(await rejection(writable.getWriter().ready), error);
   });
 
+  test('in the middle of a write gives the writer that error too', async () => {
+    let peer;
+    behaviours['/mortal'] = (connected) => {
+      peer = connected;
+      peer._socket.pause();
+    };
+    const { socket, writable } = await open('/mortal', { perMessageDeflate: false });
+    const written = writable.getWriter().write(new Uint8Array(32 * MIB));
+    assert.ok(await isPending(written));
+    peer.terminate();
+    const error = await rejection(written);
+    assert.equal(error.closeCode, 1006);
+    assert.equal(await rejection(socket.closed), error);
+  });
+
   test('of the writable waits for the closing handshake', async () => {
     let peer;
     behaviours['/slow-close'] = (connected) => {
