@@ -317,3 +317,14 @@ fn kind(is_text: bool, payload: &[u8]) -> Kind {
         Kind::Text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_connection_is_small() {
+        // Ten thousand of them wait on a server; what is rare belongs into a box.
+        assert!(size_of::<Connection>() <= 384, "{} bytes", size_of::<Connection>());
+    }
+}

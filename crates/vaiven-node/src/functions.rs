@@ -10,6 +10,8 @@ use crate::events::Events;
 use crate::ffi::{Env, Failure, Function, Memory, Value, argument};
 use crate::handshake;
 use crate::outgoing::Outgoing;
+#[cfg(target_os = "linux")]
+use crate::socket::Socket;
 use std::cell::{RefCell, RefMut};
 use std::time::Duration;
 use vaiven_proto::deflate::{DeflateConfig, DeflateParams, Inflater, WindowBits};
@@ -21,6 +23,7 @@ use vaiven_proto::{
 pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("acceptDeflate", handshake::accept_deflate),
     ("acceptKey", handshake::accept_key),
+    ("addresses", addresses),
     ("adopt", adopt),
     ("answer", answer),
     ("attach", attach),
@@ -171,6 +174,27 @@ fn adopt<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     let descriptor = env.index(argument(arguments, 1)?)?;
     env.instance()?.engine()?.adopt(id(env, arguments)?, descriptor)?;
     env.undefined()
+}
+
+/// `addresses(connection)`: those of an adopted socket, or null where it has none.
+#[cfg(target_os = "linux")]
+fn addresses<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let mut engine = env.instance()?.engine()?;
+    let socket = engine.connection(id(env, arguments)?)?.socket.as_ref();
+    let Some((remote, local)) = socket.and_then(Socket::addresses) else { return env.null() };
+    env.object(&[
+        ("remoteAddress", env.text(&remote.ip().to_string())?),
+        ("remotePort", env.number(remote.port().into())?),
+        ("remoteFamily", env.text(if remote.is_ipv4() { "IPv4" } else { "IPv6" })?),
+        ("localAddress", env.text(&local.ip().to_string())?),
+        ("localPort", env.number(local.port().into())?),
+    ])
+}
+
+/// `addresses(connection)`: null, as no socket is adopted here.
+#[cfg(not(target_os = "linux"))]
+fn addresses<'a>(env: Env<'a>, _: &[Value<'a>]) -> Answer<'a> {
+    env.null()
 }
 
 /// `setReading(connection, isReading)`: reads from an adopted socket, or does not.

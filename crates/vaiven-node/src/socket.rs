@@ -3,8 +3,12 @@
 use bytes::{Buf, BufMut};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown};
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, getpeername, getsockname, recv, send, sendmsg,
+    shutdown,
+};
 use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use crate::ffi::descriptor;
@@ -44,6 +48,13 @@ impl Socket {
     fn set_writing(&mut self, epoll: BorrowedFd<'_>, is_writing: bool) -> Result<(), Errno> {
         self.is_writing = is_writing;
         self.update(epoll)
+    }
+
+    /// The peer's address and our own; `None` for a socket without them.
+    pub(crate) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let remote = getpeername(&self.fd).ok()??.try_into().ok()?;
+        let local = getsockname(&self.fd).ok()?.try_into().ok()?;
+        Some((remote, local))
     }
 
     pub(crate) fn key(&self) -> u64 {

@@ -95,8 +95,23 @@ export interface LinkOptions {
   deflate?: Deflate | undefined;
   /** Whether pings are answered. Default true. */
   autoPong?: boolean | undefined;
+  /**
+   * What becomes of a net.Socket that the native core reads by itself. `kept` (the default): it stays, does not read, and
+   * destroying it ends the link. `released`: it is destroyed at once, which more than halves the memory of an idle
+   * connection; its addresses stay readable, and the server that accepted it counts it until the link has ended.
+   */
+  socket?: 'kept' | 'released' | undefined;
   /** Milliseconds of silence before a ping, and then before the peer counts as dead. Default: no pings. */
   keepalive?: { interval: number; timeout: number } | undefined;
+}
+
+/** Both ends of a connection, as net.Socket names them. */
+export interface Addresses {
+  remoteAddress: string;
+  remotePort: number;
+  remoteFamily: 'IPv4' | 'IPv6';
+  localAddress: string;
+  localPort: number;
 }
 
 /** Called when a message is handed to the system, or with an error when it will not be. */
@@ -126,7 +141,7 @@ export class Link {
   private isClosing = false;
   private isFragmented = false;
   /** Who waits for their messages to be written, in the order of the messages. */
-  private readonly awaiting: Done[] = [];
+  private awaiting: Done[] | undefined;
   /** What was left unwritten when the transport went. */
   private leftover = 0;
 
@@ -158,11 +173,12 @@ export class Link {
     );
     this.handler = handler;
     engine.add(this, this.id);
+    const isReleased = options.socket === 'released';
     const descriptor = engine.joinsEventLoop() ? descriptorOf(socket) : -1;
     this.transport =
       descriptor < 0
         ? new StreamTransport(this, socket, head)
-        : new LoopTransport(this, socket, descriptor, head);
+        : new LoopTransport(this, socket, descriptor, head, isReleased);
   }
 
   /**
@@ -281,6 +297,11 @@ export class Link {
     return this.id >= 0 ? engine.amountOf(this.id) : this.leftover;
   }
 
+  /** The addresses of both ends, where the native core reads the socket by itself and it is not of the Unix family. */
+  get addresses(): Addresses | null {
+    return this.id >= 0 ? native.addresses(this.id) : null;
+  }
+
   /** Bytes that the connection holds in the native core for an unfinished message and for compression. */
   get heldBytes(): number {
     return this.id >= 0 ? native.heldBytes(this.id) : 0;
@@ -310,9 +331,13 @@ export class Link {
 
   /** Messages are written that somebody waited for. */
   toldWritten(awaited: number): void {
-    for (const done of this.awaiting.splice(0, awaited)) {
-      done();
+    const written = this.awaiting?.splice(0, awaited);
+    if (this.awaiting?.length === 0) {
+      this.awaiting = undefined;
     }
+    written?.forEach((done) => {
+      done();
+    });
   }
 
   /** The native core gives the connection up: `errno` of the system, 0, or -1 for a peer that answers no ping. */
@@ -332,9 +357,11 @@ export class Link {
     this.leftover = engine.amountOf(this.id);
     engine.remove(this.id);
     this.id = -1;
-    for (const done of this.awaiting.splice(0)) {
+    const { awaiting } = this;
+    this.awaiting = undefined;
+    awaiting?.forEach((done) => {
       done(error ?? notSent());
-    }
+    });
     return this.handler.ended(error);
   }
 
@@ -342,6 +369,7 @@ export class Link {
     if (done === undefined) {
       return 0;
     }
+    this.awaiting ??= [];
     this.awaiting.push(done);
     return Send.Awaited;
   }

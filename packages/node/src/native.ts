@@ -8,6 +8,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type * as handshake from './handshake';
+import type { Addresses } from './link';
 
 /** What crates/vaiven-node exports (functions.rs). A connection is the number that `attach` gave. */
 export interface Native {
@@ -50,6 +51,8 @@ export interface Native {
   joinEventLoop(slab: ArrayBuffer, dispatch: () => void): boolean;
   /** Reads and writes the socket of a connection from now on, through a descriptor of its own. */
   adopt(connection: number, descriptor: number): void;
+  /** The addresses of an adopted socket; null where it has none. */
+  addresses(connection: number): Addresses | null;
   /** Reads from an adopted socket, or does not. */
   setReading(connection: number, isReading: boolean): void;
   /** Whether the process stays alive for the sake of adopted sockets. */
