@@ -54,6 +54,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   #opening: Opening | undefined;
   #queue: SendQueue | undefined;
   #closeTimer: NodeJS.Timeout | undefined;
+  #isRefed = true;
 
   constructor(binaryType: string, settings: ConnectionSettings) {
     this.binaryType = binaryType;
@@ -105,12 +106,14 @@ export abstract class Connection implements LinkHandler, OpeningListener {
       },
       this,
     );
+    if (!this.#isRefed) this.link.unref();
     this.readyState = OPEN;
     this.onOpen();
   }
 
   requested(request: ClientRequest): void {
     this.request = request;
+    if (!this.#isRefed) request.once('socket', (socket) => socket.unref());
   }
 
   opened(opened: Opened): void {
@@ -229,6 +232,20 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     if (this.readyState === CONNECTING || this.readyState === CLOSED) return;
     this.isPaused = false;
     this.link?.resume();
+  }
+
+  /** Keeps the process alive while the connection is there, as it does at first. */
+  ref(): void {
+    this.#isRefed = true;
+    this.link?.ref();
+    this.request?.socket?.ref();
+  }
+
+  /** Lets the process end although the connection is there. */
+  unref(): void {
+    this.#isRefed = false;
+    this.link?.unref();
+    this.request?.socket?.unref();
   }
 
   closeFrame(code: number, reason: string): boolean {

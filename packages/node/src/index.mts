@@ -3,9 +3,15 @@
 import vaiven from './index.js';
 
 export type {
+  Attempt,
   ClientOptions,
   CloseReport,
   DeflateOptions,
+  EndCause,
+  PerAttempt,
+  ReconnectingOptions,
+  ReconnectingWebSocketEventMap,
+  SendResult,
   WebSocketCloseInfo,
   WebSocketEventMap,
   WebSocketOpenInfo,
@@ -15,6 +21,9 @@ export {
   CloseEvent,
   ErrorEvent,
   MessageEvent,
+  ReconnectingEvent,
+  ReconnectingWebSocket,
+  ReopenEvent,
   Sender,
   setBaseURL,
   WebSocket,

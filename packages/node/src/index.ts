@@ -7,6 +7,14 @@ import { WsWebSocket } from './ws';
 
 export { CloseEvent, ErrorEvent, MessageEvent } from './events';
 export type { ClientOptions, DeflateOptions } from './options';
+export { ReconnectingEvent, ReopenEvent } from './reconnecting-events';
+export type { Attempt, PerAttempt, ReconnectingOptions } from './reconnecting-options';
+export {
+  ReconnectingWebSocket,
+  type ReconnectingWebSocketEventMap,
+  type SendResult,
+} from './reconnecting-websocket';
+export type { EndCause } from './reconnection';
 export { Sender } from './sender';
 export type { CloseReport, WebSocketOpenInfo } from './stream-connection';
 export { setBaseURL } from './url';

@@ -340,7 +340,7 @@ makeEmitter<WebSocket>(WebSocket.prototype, (socket) => {
 });
 
 /** `(BufferSource or Blob or USVString)`. */
-function toPayload(data: unknown): string | Uint8Array | NodeBlob {
+export function toPayload(data: unknown): string | Uint8Array | NodeBlob {
   if (typeof data === 'string') return data;
   return (
     toBufferSource(data, "execute 'send' on 'WebSocket'") ?? (data instanceof Blob ? data : toDOMString(data))
