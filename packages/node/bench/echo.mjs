@@ -28,9 +28,12 @@ async function serveWs() {
 
 /** Says back what it is told, as an application would: bytes as bytes, text as a string. */
 class Echo {
+  constructor(keep) {
+    this.keep = keep;
+  }
   message(bytes, start, end, kind, owned) {
     if (kind === 0) {
-      this.link.sendBinary(owned ? bytes : Buffer.from(bytes.subarray(start, end)));
+      this.link.sendBinary(this.keep(bytes, start, end, owned));
     } else {
       this.link.sendText(kind === 2 ? bytes.latin1Slice(start, end) : bytes.utf8Slice(start, end));
     }
@@ -46,6 +49,7 @@ class Echo {
 
 async function serveVaiven() {
   const { Link } = await import('../dist/link.js');
+  const { keep } = await import('../dist/payload.js');
   const { acceptDeflate, checkUpgrade } = await import('../dist/handshake.js');
   const config = {
     serverNoContextTakeover: true,
@@ -64,7 +68,7 @@ async function serveVaiven() {
       fields.push(`Sec-WebSocket-Extensions: ${deflate.answer}`);
     }
     socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields.join('\r\n')}\r\n\r\n`);
-    const echo = new Echo();
+    const echo = new Echo(keep);
     const options = {
       role: 'server',
       maxPayload,

@@ -7,30 +7,8 @@
 
 import type { Link } from './link';
 import { native } from './native';
-import {
-  allocateAmounts,
-  aside,
-  COUNT,
-  CURSOR,
-  HEADER_WORDS,
-  IN_ASIDE,
-  IN_BATCH,
-  KIND_MASK,
-  MAX_OUTGOING,
-  OUT_BYTES,
-  OUT_COUNT,
-  OUTGOING_BYTES,
-  OWNED,
-  outgoing,
-  outgoingRecords,
-  records,
-  Send,
-  type SlicedBuffer,
-  slab,
-  Told,
-  WAITING,
-  WALKING,
-} from './shared-memory';
+import * as memory from './shared-memory';
+import { allocateAmounts, Flags, Header, Send, Size, type SlicedBuffer, Told } from './shared-memory';
 
 /** Where bytes come from that are to be decoded: a transport over a stream. */
 export interface Source {
@@ -48,6 +26,9 @@ const TICK = 1000;
 /** The longest payload that is copied into the shared memory; a longer one is passed by itself. */
 const MAX_SHARED = 16 * 1024;
 const EMPTY = Buffer.alloc(0) as SlicedBuffer;
+
+// Constants of this module, which the compiler can fold; what is imported is looked up each time.
+const { aside, outgoing, outgoingRecords, records, slab } = memory;
 
 // Kept from here on: tests replace the global ones with clocks of their own.
 const { setInterval, clearInterval } = globalThis;
@@ -148,7 +129,7 @@ export function sendText(id: number, text: string, flags: number): number {
     return sendBytes(id, Buffer.from(text), flags | Send.Text);
   }
   makeRoom(most);
-  const length = outgoing.utf8Write(text, records[OUT_BYTES] as number, most);
+  const length = outgoing.utf8Write(text, records[Header.OutBytes] as number, most);
   push(id, flags | Send.Text, length);
   return length;
 }
@@ -163,7 +144,7 @@ export function sendBytes(id: number, bytes: Uint8Array, flags: number): number 
     return length;
   }
   makeRoom(length);
-  outgoing.set(bytes, records[OUT_BYTES] as number);
+  outgoing.set(bytes, records[Header.OutBytes] as number);
   push(id, flags, length);
   return length;
 }
@@ -182,28 +163,31 @@ export function control(id: number, opcode: 'ping' | 'pong', payload: Uint8Array
 }
 
 function makeRoom(bytes: number): void {
-  if (records[OUT_COUNT] === MAX_OUTGOING || (records[OUT_BYTES] as number) + bytes > OUTGOING_BYTES) {
+  if (
+    records[Header.OutCount] === Size.Records ||
+    (records[Header.OutBytes] as number) + bytes > Size.Outgoing
+  ) {
     flush();
   }
 }
 
 function push(id: number, flags: number, length: number): void {
-  const count = records[OUT_COUNT] as number;
-  const offset = records[OUT_BYTES] as number;
+  const count = records[Header.OutCount] as number;
+  const offset = records[Header.OutBytes] as number;
   const at = count * 4;
   outgoingRecords[at] = id;
   outgoingRecords[at + 1] = flags;
   outgoingRecords[at + 2] = offset;
   outgoingRecords[at + 3] = length;
-  records[OUT_COUNT] = count + 1;
-  records[OUT_BYTES] = offset + length;
+  records[Header.OutCount] = count + 1;
+  records[Header.OutBytes] = offset + length;
   amounts[id] = (amounts[id] as number) + length;
   planFlush();
 }
 
 /** Sees to it that what was queued is written at the end of this tick, or of the batch that is running. */
 export function planFlush(): void {
-  if (!isFlushPlanned && records[IN_BATCH] === 0) {
+  if (!isFlushPlanned && records[Header.InBatch] === 0) {
     isFlushPlanned = true;
     nextTick(flushPlanned);
   }
@@ -229,7 +213,7 @@ export function request(requester: Source): void {
 
 /** Called by the native core with each batch of its own, and after it when something was left to be told. */
 function dispatch(): void {
-  if (records[IN_BATCH] === 0) {
+  if (records[Header.InBatch] === 0) {
     run();
     return;
   }
@@ -239,11 +223,11 @@ function dispatch(): void {
 
 /** Works until nothing is left, unless somebody does already. */
 function run(): void {
-  if (records[WALKING] !== 0) {
-    records[WAITING] = 1;
+  if (records[Header.Walking] !== 0) {
+    records[Header.Waiting] = 1;
     return;
   }
-  records[WALKING] = 1;
+  records[Header.Walking] = 1;
   resume();
 }
 
@@ -253,7 +237,7 @@ function resume(): void {
     isDone = work();
   } finally {
     if (isDone) {
-      records[WALKING] = 0;
+      records[Header.Walking] = 0;
     } else {
       // The next event is a task of its own: microtasks that wait run to their end, then ticks. An exception of a
       // handler is on its way to where uncaught ones go; what is behind it is told afterwards.
@@ -303,13 +287,13 @@ function takeSource(): boolean {
 
 /** Tells the records from the cursor on. False: a handler asked for a pause before the next one. */
 function walk(): boolean {
-  const count = records[COUNT] as number;
-  let index = records[CURSOR] as number;
+  const count = records[Header.Count] as number;
+  let index = records[Header.Cursor] as number;
   while (index < count) {
-    const at = HEADER_WORDS + index * 4;
+    const at = Header.Words + index * 4;
     index++;
     // Before the handler: it may throw, and is not to be called for this record again.
-    records[CURSOR] = index;
+    records[Header.Cursor] = index;
     const link = links[records[at] as number];
     if (link !== undefined) {
       const pause = tell(
@@ -328,12 +312,12 @@ function walk(): boolean {
 
 /** Tells one record. */
 function tell(link: Link, kindAndFlags: number, offset: number, length: number): boolean | undefined {
-  const kind = kindAndFlags & KIND_MASK;
+  const kind = kindAndFlags & Flags.KindMask;
   if (kind <= Told.Ascii) {
-    if ((kindAndFlags & (IN_ASIDE | OWNED)) === 0) {
+    if ((kindAndFlags & (Flags.InAside | Flags.Owned)) === 0) {
       return link.handler.message(read, offset, offset + length, kind, false);
     }
-    if ((kindAndFlags & IN_ASIDE) !== 0) {
+    if ((kindAndFlags & Flags.InAside) !== 0) {
       return link.handler.message(aside, offset, offset + length, kind, false);
     }
     const bytes = native.takeOwned(offset) as SlicedBuffer;
@@ -373,7 +357,7 @@ function tick(): void {
 process.once('exit', () => {
   native.flush();
   for (let count = native.collect(); count > 0; count = native.collect()) {
-    for (let at = HEADER_WORDS; at < HEADER_WORDS + 4 * count; at += 4) {
+    for (let at = Header.Words; at < Header.Words + 4 * count; at += 4) {
       if (records[at + 1] === Told.Output) {
         links[records[at] as number]?.transport.write();
       }

@@ -79,7 +79,8 @@ export class LoopTransport implements Transport, engine.Source {
     if (chunks.length > 0) {
       this.chunks = chunks;
       native.setReading(this.link.id, false);
-      process.nextTick(() => engine.request(this));
+      // A task of its own: promises that the event `open` settles go on before the first message.
+      setImmediate(() => engine.request(this));
     }
   }
 

@@ -31,22 +31,27 @@ export enum Told {
   Finished = 10,
 }
 
-/** The kind in a record's second number; flags stand above it. */
-export const KIND_MASK = 0xff;
-/** The payload lies aside, and not in what was read. */
-export const IN_ASIDE = 1 << 8;
-/** The payload has a buffer of its own, whose index is the offset. */
-export const OWNED = 1 << 9;
+/** A record's second number: the kind, and where the payload lies if not in what was read. */
+export enum Flags {
+  KindMask = 0xff,
+  /** Aside. */
+  InAside = 1 << 8,
+  /** In a buffer of its own, whose index is the offset. */
+  Owned = 1 << 9,
+}
 
-/** Numbers in front of the records, and their places. */
-export const HEADER_WORDS = 16;
-export const CURSOR = 0;
-export const COUNT = 1;
-export const OUT_COUNT = 2;
-export const WALKING = 3;
-export const IN_BATCH = 4;
-export const WAITING = 5;
-export const OUT_BYTES = 6;
+/** Numbers in front of the records. */
+export enum Header {
+  Cursor = 0,
+  Count = 1,
+  OutCount = 2,
+  Walking = 3,
+  InBatch = 4,
+  Waiting = 5,
+  OutBytes = 6,
+  /** How many there are. */
+  Words = 16,
+}
 
 /** Flags of a message that is sent. */
 export enum Send {
@@ -56,15 +61,18 @@ export enum Send {
   Awaited = 1 << 3,
 }
 
-/** Records of one batch: so many that a batch of the shortest messages is not cut off early. */
-const MAX_RECORDS = 4096;
-/** What came in pieces or was inflated, up to 32 KiB each. */
+/** How much there is of what JavaScript fills. */
+export enum Size {
+  /** Records of one batch, and messages that wait to be framed: so many that short messages do not cut a batch off. */
+  Records = 4096,
+  /** Bytes of the payloads that wait to be framed. */
+  Outgoing = 256 * 1024,
+}
+
+/** Bytes that came in pieces or were inflated, in payloads of up to 32 KiB. */
 const ASIDE_BYTES = 128 * 1024;
-/** Reads of one batch: as much as stays in a processor's second cache. */
+/** Bytes of the reads of one batch: as much as stays in a processor's second cache. */
 const SLAB_BYTES = 256 * 1024;
-/** Messages that wait to be framed. */
-export const MAX_OUTGOING = 4096;
-export const OUTGOING_BYTES = 256 * 1024;
 
 function allocate(bytes: number): ArrayBuffer {
   const buffer = new ArrayBuffer(bytes);
@@ -74,15 +82,15 @@ function allocate(bytes: number): ArrayBuffer {
 }
 
 /** Told records: the header, then four numbers each. */
-export const records = new Int32Array(allocate((HEADER_WORDS + 4 * MAX_RECORDS) * 4));
+export const records = new Int32Array(allocate((Header.Words + 4 * Size.Records) * 4));
 /** Payloads that do not lie in what was read. */
 export const aside = Buffer.from(allocate(ASIDE_BYTES)) as SlicedBuffer;
 /** What the native core reads from sockets; a message is valid here during its call only. */
 export const slab = Buffer.from(allocate(SLAB_BYTES)) as SlicedBuffer;
 /** Records of what is sent: connection, flags, offset, length. */
-export const outgoingRecords = new Int32Array(allocate(4 * MAX_OUTGOING * 4));
+export const outgoingRecords = new Int32Array(allocate(4 * Size.Records * 4));
 /** Payloads of what is sent. */
-export const outgoing = Buffer.from(allocate(OUTGOING_BYTES)) as SlicedBuffer;
+export const outgoing = Buffer.from(allocate(Size.Outgoing)) as SlicedBuffer;
 
 /** Room for the payload bytes that wait in each of so many connections. */
 export function allocateAmounts(connections: number): Float64Array<ArrayBuffer> {

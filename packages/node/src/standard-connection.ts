@@ -10,7 +10,8 @@ import { isHeard } from './emitter';
 import { explain } from './errors';
 import { closeEvent, errorEvent, messageEvent, openEvent } from './events';
 import { Kind } from './link';
-import { toArrayBuffer, toBuffer, toText } from './payload';
+import { toArrayBuffer, toText } from './message-data';
+import { keep } from './payload';
 import { atEndOfTask } from './task';
 import type { WebSocket } from './websocket';
 
@@ -96,7 +97,7 @@ export class StandardConnection extends Connection {
     try {
       if (emits) {
         const asBuffer = !isBinary || !this.isBinaryTypeChosen;
-        const data = asBuffer ? toBuffer(bytes, start, end, owned) : this.#binary(bytes, start, end, owned);
+        const data = asBuffer ? keep(bytes, start, end, owned) : this.#binary(bytes, start, end, owned);
         socket.emit('message', data, isBinary);
       }
     } finally {

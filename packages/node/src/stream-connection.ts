@@ -11,8 +11,8 @@ import { checkClose } from './close-code';
 import { CLOSED, Connection, type ConnectionSettings, OPEN } from './connection';
 import { explain } from './errors';
 import { Kind } from './link';
-import { toArrayBuffer, toText } from './payload';
-import { toBufferSource, toUSVString } from './webidl';
+import { toArrayBuffer, toBufferSource, toText } from './message-data';
+import { toUSVString } from './webidl';
 import { connectionError, WebSocketError } from './websocket-error';
 
 /** The longest message, in bytes or UTF-16 units, that is expected to be handed to the system in one go. */

@@ -28,7 +28,8 @@ export class StreamTransport implements Transport, engine.Source {
     this.socket = socket;
     if (head.length > 0) {
       this.chunks.push(Buffer.from(head));
-      process.nextTick(() => this.request());
+      // A task of its own: promises that the event `open` settles go on before the first message.
+      setImmediate(() => this.request());
     }
     socket.on('data', (chunk: Buffer) => {
       this.chunks.push(chunk);
@@ -64,7 +65,8 @@ export class StreamTransport implements Transport, engine.Source {
     const payload = engine.amountOf(id) - this.inFlight;
     this.inFlight += payload;
     this.socket.write(bytes, (error) => {
-      if (error || this.link.id < 0) {
+      // A socket that is destroyed tells nobody that its last write was cut off.
+      if (error || this.socket.destroyed || this.link.id < 0) {
         return;
       }
       this.inFlight -= payload;

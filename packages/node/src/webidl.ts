@@ -1,7 +1,5 @@
 /** The conversions of Web IDL that the classes of this package need, and its errors. */
 
-import { types } from 'node:util';
-
 /** A TypeError in the words that browsers use: `Failed to execute 'send' on 'WebSocket': …`. */
 export function typeError(where: string, what: string): TypeError {
   return new TypeError(`Failed to ${where}: ${what}`);
@@ -71,26 +69,6 @@ export function toStrings(value: unknown): string[] {
 export function toSequence(value: unknown, where: string): string[] {
   if (typeof value === 'object' && value !== null && Symbol.iterator in value) return toStrings(value);
   throw typeError(where, 'the provided value cannot be converted to a sequence.');
-}
-
-/** `BufferSource`, neither shared nor resizable: its bytes; undefined where the value is something else. */
-export function toBufferSource(value: unknown, where: string): Uint8Array | undefined {
-  if (types.isArrayBuffer(value)) return new Uint8Array(fixed(value, where));
-  if (!ArrayBuffer.isView(value)) return undefined;
-  if (types.isSharedArrayBuffer(value.buffer)) {
-    throw typeError(where, 'the memory is shared; send a copy, such as data.slice().');
-  }
-  fixed(value.buffer, where);
-  return value instanceof Uint8Array
-    ? value
-    : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-}
-
-function fixed(buffer: ArrayBufferLike, where: string): ArrayBufferLike {
-  if ((buffer as { resizable?: boolean }).resizable) {
-    throw typeError(where, 'the ArrayBuffer is resizable; send a copy, such as data.slice().');
-  }
-  return buffer;
 }
 
 /** Members of an interface are enumerable, and its name stands in `Object.prototype.toString`. */

@@ -12,13 +12,13 @@ import { CONNECTING, type Connection, type Done, OPEN, STATES } from './connecti
 import { type Emitter, makeEmitter } from './emitter';
 import type { CloseEvent, MessageEvent } from './events';
 import { type EventHandler, EventHandlers } from './handlers';
+import { toBufferSource } from './message-data';
 import type { ClientOptions } from './options';
 import { StandardConnection } from './standard-connection';
 import { standardPlan, standardSettings } from './standard-plan';
 import {
   asInterface,
   requireArguments,
-  toBufferSource,
   toClampedUnsignedShort,
   toDOMString,
   toUSVString,

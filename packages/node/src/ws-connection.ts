@@ -5,7 +5,8 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { CLOSED, CLOSING, Connection, type ConnectionSettings } from './connection';
 import { Kind } from './link';
-import { toArrayBuffer, toBuffer } from './payload';
+import { toArrayBuffer } from './message-data';
+import { keep } from './payload';
 import type { WebSocket } from './websocket';
 
 /** A connection of the socket that `require('vaiven')` gives, of a client or of a server. */
@@ -25,7 +26,7 @@ export class WsConnection extends Connection {
     const isBinary = kind === Kind.Binary;
     this.#socket.emit(
       'message',
-      isBinary ? this.#binary(bytes, start, end, owned) : toBuffer(bytes, start, end, owned),
+      isBinary ? this.#binary(bytes, start, end, owned) : keep(bytes, start, end, owned),
       isBinary,
     );
     return this.#eventsAreTasks;
@@ -38,9 +39,9 @@ export class WsConnection extends Connection {
       case 'blob':
         return new Blob([bytes.subarray(start, end)]);
       case 'fragments':
-        return [toBuffer(bytes, start, end, owned)];
+        return [keep(bytes, start, end, owned)];
       default:
-        return toBuffer(bytes, start, end, owned);
+        return keep(bytes, start, end, owned);
     }
   }
 

@@ -5,9 +5,9 @@
 
 import type { ClientRequest } from 'node:http';
 import { CONNECTING, type Connection, type Done, OPEN } from './connection';
+import { viewOf } from './message-data';
 import type { Opened } from './opening';
 import { type ClientOptions, type Limits, limitsFrom } from './options';
-import { viewOf } from './payload';
 import { parseProxy } from './proxy';
 import { Sender } from './sender';
 import { checkSubprotocols } from './subprotocols';

@@ -11,12 +11,34 @@ async function closing(t) {
   const told = new Promise((resolve) => {
     tell = resolve;
   });
-  const { url } = await startServer(t, (peer) => peer.on('close', (code, reason) => tell([code, reason.toString()])));
+  const { url } = await startServer(t, (peer) =>
+    peer.on('close', (code, reason) => tell([code, reason.toString()])),
+  );
   return { url, told };
 }
 
 describe('the arguments of close()', () => {
-  const CODES = [0, 1, 999, 1001, 1005, 1006, 1011, 1015, 2999, 5000, 65_535, 65_536, -1, Number.NaN, Infinity, null, 'x', '', {}];
+  const CODES = [
+    0,
+    1,
+    999,
+    1001,
+    1005,
+    1006,
+    1011,
+    1015,
+    2999,
+    5000,
+    65_535,
+    65_536,
+    -1,
+    Number.NaN,
+    Infinity,
+    null,
+    'x',
+    '',
+    {},
+  ];
   for (const code of CODES) {
     test(`${String(code)} is an InvalidAccessError`, () => {
       const socket = new WebSocket('ws://127.0.0.1:6/');

@@ -5,7 +5,8 @@ import { afterEach, describe, test } from 'node:test';
 import { setBaseURL, WebSocket } from 'vaiven';
 import { acceptance, echo, next, recordEvents, startRaw, startServer } from './peers.mjs';
 
-const isSyntaxError = (error) => error instanceof DOMException && error.name === 'SyntaxError' && error.code === 12;
+const isSyntaxError = (error) =>
+  error instanceof DOMException && error.name === 'SyntaxError' && error.code === 12;
 
 /** A socket that tries to reach nobody, and is given up at once. */
 function made(...args) {
@@ -38,8 +39,22 @@ describe('the URL', () => {
     });
   }
 
-  const REFUSED = ['', 'x', '/path', 'ws://', 'ws://a:99999', 'ws://a b/', 'ftp://a/', 'mailto:a', 'about:blank', 'ws+unix:/a',
-    'ws://a/#', 'ws://a/#b', 'http://a/#b', 'wss://a/?#'];
+  const REFUSED = [
+    '',
+    'x',
+    '/path',
+    'ws://',
+    'ws://a:99999',
+    'ws://a b/',
+    'ftp://a/',
+    'mailto:a',
+    'about:blank',
+    'ws+unix:/a',
+    'ws://a/#',
+    'ws://a/#b',
+    'http://a/#b',
+    'wss://a/?#',
+  ];
   for (const given of REFUSED) {
     test(`${JSON.stringify(given)} is a SyntaxError`, () => {
       assert.throws(() => new WebSocket(given), isSyntaxError);
@@ -78,7 +93,20 @@ describe('the URL', () => {
 });
 
 describe('the subprotocols', () => {
-  const REFUSED = ['', ' ', 'a b', 'a,b', 'a/b', 'a"', '\u007f', 'é', 'a\r\nb', '\0', null, undefined].flatMap((name) => [
+  const REFUSED = [
+    '',
+    ' ',
+    'a b',
+    'a,b',
+    'a/b',
+    'a"',
+    '\u007f',
+    'é',
+    'a\r\nb',
+    '\0',
+    null,
+    undefined,
+  ].flatMap((name) => [
     ...(name === undefined || name === null ? [] : [name]),
     ...(name === null || name === undefined ? [] : [[name]]),
   ]);
@@ -140,14 +168,17 @@ describe('a new socket', () => {
     await recordEvents(new WebSocket(`${url}path?query`));
     const [line, ...fields] = (await promise).split('\r\n');
     assert.equal(line, 'GET /path?query HTTP/1.1');
-    const values = new Map(fields.map((field) => field.split(': ')).map(([name, value]) => [name.toLowerCase(), value]));
+    const values = new Map(
+      fields.map((field) => field.split(': ')).map(([name, value]) => [name.toLowerCase(), value]),
+    );
     assert.equal(values.get('upgrade'), 'websocket');
     assert.equal(values.get('connection'), 'Upgrade');
     assert.equal(values.get('sec-websocket-version'), '13');
     assert.equal(Buffer.from(values.get('sec-websocket-key'), 'base64').length, 16);
     assert.equal(values.get('sec-websocket-extensions'), 'permessage-deflate; client_max_window_bits');
     assert.equal(values.get('host'), new URL(url).host);
-    for (const name of ['origin', 'referer', 'sec-websocket-protocol', 'authorization']) assert.ok(!values.has(name), name);
+    for (const name of ['origin', 'referer', 'sec-websocket-protocol', 'authorization'])
+      assert.ok(!values.has(name), name);
   });
 
   test('has what the server chose once it is open', async (t) => {

@@ -26,7 +26,10 @@ describe('the events', () => {
     const socket = new WebSocket(url);
     const event = await next(socket, 'open');
     assert.equal(Object.getPrototypeOf(event), Event.prototype);
-    assert.deepEqual([event.isTrusted, event.bubbles, event.cancelable, event.target], [true, false, false, socket]);
+    assert.deepEqual(
+      [event.isTrusted, event.bubbles, event.cancelable, event.target],
+      [true, false, false, socket],
+    );
   });
 
   test('message is a MessageEvent with the origin of the server', async (t) => {
@@ -36,7 +39,9 @@ describe('the events', () => {
       socket.onmessage = (event) => resolve([event, event.currentTarget, event.eventPhase]);
     });
     const [event, currentTarget, eventPhase] = await current;
-    assert.ok(event instanceof MessageEvent && event instanceof globalThis.MessageEvent && event instanceof Event);
+    assert.ok(
+      event instanceof MessageEvent && event instanceof globalThis.MessageEvent && event instanceof Event,
+    );
     assert.equal(String(event), '[object MessageEvent]');
     assert.equal(event.constructor, MessageEvent);
     const { data, origin, lastEventId, source, ports, bubbles, cancelable, isTrusted, target } = event;
@@ -75,7 +80,10 @@ describe('the events', () => {
     assert.deepEqual(Object.keys(event), Object.keys(new Event('error')));
     assert.equal(event.isTrusted, true);
     assert.equal(event.error.code, 'ECONNREFUSED');
-    assert.match(event.message, /^The WebSocket connection to 'ws:\/\/127\.0\.0\.1:6\/path' failed: .*ECONNREFUSED.*listening/);
+    assert.match(
+      event.message,
+      /^The WebSocket connection to 'ws:\/\/127\.0\.0\.1:6\/path' failed: .*ECONNREFUSED.*listening/,
+    );
   });
 });
 
@@ -83,7 +91,9 @@ describe('microtasks', () => {
   test('run between two messages that arrived together', async (t) => {
     const order = [];
     const { url } = await startRaw(t, (peer, head) => {
-      peer.end(Buffer.concat([Buffer.from(acceptance(head)), frame(1, 'a'), frame(1, 'b'), frame(8, '\x03\xe8')]));
+      peer.end(
+        Buffer.concat([Buffer.from(acceptance(head)), frame(1, 'a'), frame(1, 'b'), frame(8, '\x03\xe8')]),
+      );
     });
     const socket = new WebSocket(url);
     const later = (name) => {
@@ -146,7 +156,8 @@ function takeUncaught(into) {
 
 describe('a connection that is failed', () => {
   const FAILURES = {
-    'a wrong accept key': (head) => acceptance(head, { 'Sec-WebSocket-Accept': 'c29tZXRoaW5nIGVsc2UgZW50aXJlbHk=' }),
+    'a wrong accept key': (head) =>
+      acceptance(head, { 'Sec-WebSocket-Accept': 'c29tZXRoaW5nIGVsc2UgZW50aXJlbHk=' }),
     'no accept key': (head) => acceptance(head, { 'Sec-WebSocket-Accept': null }),
     'the accept key twice': (head) => {
       const right = /Sec-WebSocket-Accept: (.*)\r/.exec(acceptance(head))[1];
@@ -164,8 +175,10 @@ describe('a connection that is failed', () => {
       acceptance(head, { 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits=08' }),
     'compression twice': (head) =>
       acceptance(head, { 'Sec-WebSocket-Extensions': 'permessage-deflate, permessage-deflate' }),
-    'extensions that are malformed': (head) => acceptance(head, { 'Sec-WebSocket-Extensions': 'permessage-deflate;;' }),
-    'more than a hundred fields': (head) => acceptance(head, { 'X-A': Array.from({ length: 101 }, () => 'a') }),
+    'extensions that are malformed': (head) =>
+      acceptance(head, { 'Sec-WebSocket-Extensions': 'permessage-deflate;;' }),
+    'more than a hundred fields': (head) =>
+      acceptance(head, { 'X-A': Array.from({ length: 101 }, () => 'a') }),
     'a field of more than 16 KiB': (head) => acceptance(head, { 'X-A': 'a'.repeat(17_000) }),
     'HTTP/1.0': (head) => acceptance(head).replace('HTTP/1.1', 'HTTP/1.0'),
     'status 200': () => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi',
@@ -174,7 +187,7 @@ describe('a connection that is failed', () => {
     'a redirect': () => 'HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n',
     'nine interim answers': (head) => 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(9) + acceptance(head),
     'no HTTP': () => 'SSH-2.0-OpenSSH_9.9\r\n',
-    'nothing': () => '',
+    nothing: () => '',
     'half a head': () => 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: webso',
   };
   for (const [what, answer] of Object.entries(FAILURES)) {

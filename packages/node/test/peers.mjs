@@ -2,8 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import net from 'node:net';
 import { createRequire } from 'node:module';
+import net from 'node:net';
 
 const { WebSocketServer } = createRequire(import.meta.url)('ws');
 
@@ -69,7 +69,10 @@ export function recordEvents(socket) {
   const lines = [];
   for (const type of ['open', 'message', 'error', 'close']) {
     socket.addEventListener(type, (event) => {
-      const detail = { message: () => event.data, close: () => `${event.code} ${event.reason} ${event.wasClean}` };
+      const detail = {
+        message: () => event.data,
+        close: () => `${event.code} ${event.reason} ${event.wasClean}`,
+      };
       lines.push([type, detail[type]?.()].filter((part) => part !== undefined).join(' '));
     });
   }

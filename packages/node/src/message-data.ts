@@ -1,0 +1,51 @@
+/** What an application gets of a message's bytes beside Buffers, and the bytes of what it gives. */
+
+import { types } from 'node:util';
+import { Kind } from './link';
+import { typeError } from './webidl';
+
+/** Node's own decoders, without the look-up of the encoding's name that `toString` does for each message. */
+interface Slices {
+  latin1Slice(start: number, end: number): string;
+  utf8Slice(start: number, end: number): string;
+}
+
+/** A text message as a string. */
+export function toText(bytes: Buffer, start: number, end: number, kind: Kind): string {
+  const { latin1Slice, utf8Slice } = bytes as Buffer & Slices;
+  return (kind === Kind.Ascii ? latin1Slice : utf8Slice).call(bytes, start, end);
+}
+
+/** A message as an ArrayBuffer that holds nothing else. */
+export function toArrayBuffer(bytes: Buffer, start: number, end: number, owned: boolean): ArrayBuffer {
+  const { buffer, byteOffset } = bytes as Buffer & { buffer: ArrayBuffer };
+  const isWhole = byteOffset + start === 0 && buffer.byteLength === end;
+  return owned && isWhole ? buffer : buffer.slice(byteOffset + start, byteOffset + end);
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Bytes that an application gave, as a view of them; undefined where it gave something else. */
+export function viewOf(data: unknown): Uint8Array | undefined {
+  if (data instanceof Uint8Array && data.length > 0) return data;
+  if (!ArrayBuffer.isView(data) && !types.isAnyArrayBuffer(data)) return undefined;
+  // Memory that was taken away has no bytes, and allows no view.
+  if (data.byteLength === 0) return NOTHING;
+  return ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data);
+}
+
+/** Web IDL's `BufferSource`, neither shared nor resizable, as a view of its bytes; undefined where it is something else. */
+export function toBufferSource(data: unknown, where: string): Uint8Array | undefined {
+  const view = types.isSharedArrayBuffer(data) ? undefined : viewOf(data);
+  if (view === undefined) return undefined;
+  const { buffer } = ArrayBuffer.isView(data) ? data : { buffer: data as ArrayBuffer };
+  const kind = types.isSharedArrayBuffer(buffer) ? 'shared' : isResizable(buffer) ? 'resizable' : undefined;
+  if (kind === undefined) return view;
+  throw typeError(where, `the memory is ${kind}; send a copy of it, such as slice() gives.`);
+}
+
+function isResizable(buffer: ArrayBufferLike): boolean {
+  return (buffer as { resizable?: boolean }).resizable === true;
+}
