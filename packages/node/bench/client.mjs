@@ -15,62 +15,49 @@ const CELLS = [
   { bytes: 1024, connections: 100, inFlight: 16 },
   { bytes: 65_536, connections: 20, inFlight: 1 },
 ];
-const CLIENTS = ['vaiven', 'ws', 'undici'];
+const CLIENTS = ['vaiven', 'vaiven as ws', 'ws', 'undici'];
 const WARM_UP = 1000;
 const SPAN = 2000;
 const PORT = 18_431;
 
 /** Dials `connections` times; each gives a function that sends, and calls `arrived` for each message. */
 const dialers = {
+  /** The class of the standard, by its events. */
   async vaiven(url, arrived) {
-    const { Link } = await import('../dist/link.js');
-    const { keep } = await import('../dist/payload.js');
-    const http = await import('node:http');
-    const request = http.request({
-      ...{ host: url.hostname, port: url.port },
-      headers: {
-        Connection: 'Upgrade',
-        Upgrade: 'websocket',
-        'Sec-WebSocket-Version': 13,
-        'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
-      },
-    });
-    request.end();
-    const [, socket, head] = await once(request, 'upgrade');
-    const handler = {
-      message(bytes, start, end, _kind, owned) {
-        arrived(keep(bytes, start, end, owned));
-        return false;
-      },
-      ping() {},
-      pong() {},
-      closeFrame() {},
-      violation() {},
-      ended() {},
-      drained() {},
-    };
-    const options = { role: 'client', maxPayload: 1 << 27, maxFragments: 2 ** 32 - 1, socket: 'released' };
-    const link = Link.attach(socket, head, options, handler);
-    return (payload) => link.sendBinary(payload);
+    const { WebSocket } = await import('vaiven');
+    return standard(WebSocket, url, arrived);
+  },
+  /** The socket as `ws` has it, by the emitter. */
+  async 'vaiven as ws'(url, arrived) {
+    const { default: WebSocket } = await import('vaiven');
+    return emitter(WebSocket, url, arrived);
   },
   async ws(url, arrived) {
     const { WebSocket } = await import('ws');
-    const socket = new WebSocket(url, { perMessageDeflate: false });
-    socket.on('message', arrived);
-    await once(socket, 'open');
-    return (payload) => socket.send(payload);
+    return emitter(WebSocket, url, arrived);
   },
   async undici(url, arrived) {
     const { WebSocket } = await import('undici');
-    const socket = new WebSocket(url);
-    socket.binaryType = 'arraybuffer';
-    socket.onmessage = ({ data }) => arrived(data);
-    await new Promise((resolve) => {
-      socket.onopen = resolve;
-    });
-    return (payload) => socket.send(payload);
+    return standard(WebSocket, url, arrived);
   },
 };
+
+async function emitter(WebSocket, url, arrived) {
+  const socket = new WebSocket(url, { perMessageDeflate: false });
+  socket.on('message', arrived);
+  await once(socket, 'open');
+  return (payload) => socket.send(payload);
+}
+
+async function standard(WebSocket, url, arrived) {
+  const socket = new WebSocket(url);
+  socket.binaryType = 'arraybuffer';
+  socket.onmessage = ({ data }) => arrived(data);
+  await new Promise((resolve) => {
+    socket.onopen = resolve;
+  });
+  return (payload) => socket.send(payload);
+}
 
 /** The process that is measured: writes microseconds for each message. */
 async function measure(name, { bytes, connections, inFlight }) {
@@ -136,7 +123,7 @@ async function compare(rounds) {
     for (const [name, figures] of results) {
       figures.sort((a, b) => a - b);
       const shown = [figures[figures.length >> 1], figures[0], figures.at(-1)].map((us) => us.toFixed(2));
-      console.log(`  ${name.padEnd(8)} ${shown[0].padStart(8)}   ${shown[1]} - ${shown[2]}`);
+      console.log(`  ${name.padEnd(12)} ${shown[0].padStart(8)}   ${shown[1]} - ${shown[2]}`);
     }
   }
   process.exit();

@@ -12,7 +12,7 @@ import { closeEvent, errorEvent, messageEvent, openEvent } from './events';
 import { Kind } from './link';
 import { toArrayBuffer, toText } from './message-data';
 import { keep } from './payload';
-import { atEndOfTask } from './task';
+import { atEndOfTask, endTask } from './task';
 import type { WebSocket } from './websocket';
 
 /** The event types whose listeners keep an open socket from being collected. */
@@ -107,7 +107,9 @@ export class StandardConnection extends Connection {
         socket.dispatchEvent(messageEvent(data, this.#origin));
       }
     }
-    return true;
+    if (endTask === undefined) return true;
+    endTask();
+    return false;
   }
 
   #binary(bytes: Buffer, start: number, end: number, owned: boolean): ArrayBuffer | Blob {
