@@ -135,21 +135,24 @@ export abstract class Connection implements LinkHandler, OpeningListener {
 
   sendText(text: string | Uint8Array, compress: boolean | undefined, done?: Done): void {
     if (this.#queue === undefined) this.link?.sendText(text, compress, done);
-    else this.inOrder(Buffer.byteLength(text), (link) => link.sendText(text, compress, done), done);
+    else {
+      const kept = this.#kept(text);
+      this.inOrder(Buffer.byteLength(text), (link) => link.sendText(kept, compress, done), done);
+    }
   }
 
   sendBinary(bytes: Uint8Array, compress: boolean | undefined, done?: Done): void {
     if (this.#queue === undefined) this.link?.sendBinary(bytes, compress, done);
     else {
-      // What is sent is what the buffer holds now, whatever becomes of it until the Blob before it is read.
-      const copy = bytes.slice();
-      this.inOrder(copy.length, (link) => link.sendBinary(copy, compress, done), done);
+      const kept = this.#kept(bytes);
+      this.inOrder(bytes.length, (link) => link.sendBinary(kept, compress, done), done);
     }
   }
 
   /** Sends a part of a message that goes on. */
   sendFragment(data: string | Uint8Array, isText: boolean, done?: Done): void {
-    this.inOrder(Buffer.byteLength(data), (link) => link.sendFragment(data, isText, false, done), done);
+    const kept = this.#kept(data);
+    this.inOrder(Buffer.byteLength(data), (link) => link.sendFragment(kept, isText, false, done), done);
   }
 
   sendBlob(blob: Blob, isBinary: boolean, compress: boolean | undefined, done?: Done): void {
@@ -175,14 +178,20 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   }
 
   sendControl(kind: 'ping' | 'pong', payload: Uint8Array, done?: Done): void {
+    const kept = this.#kept(payload);
     this.inOrder(
       0,
       (link) => {
-        link[kind](payload);
+        link[kind](kept);
         if (done !== undefined) process.nextTick(done);
       },
       done,
     );
+  }
+
+  /** What is sent is what the bytes are now, whatever becomes of them until the Blob before them is read. */
+  #kept<Data extends string | Uint8Array>(data: Data): Data | Uint8Array {
+    return this.#queue === undefined || typeof data === 'string' ? data : new Uint8Array(data);
   }
 
   /** Sends behind all that waits to be sent. */
