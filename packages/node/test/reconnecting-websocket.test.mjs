@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { describe, test } from 'node:test';
@@ -64,7 +65,7 @@ class MortalServer {
 
   async start() {
     this.child = spawn(process.execPath, [program('mortal-server.mjs'), this.port], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'ignore'],
     });
     await once(this.child.stdout, 'data');
   }
@@ -223,6 +224,33 @@ describe('a server that closes', () => {
     assert.deepEqual([frame[0], frame[1], String(text)], [0x81, 0x85, 'hello']);
     assert.equal(count, 2);
   });
+});
+
+const VAIVEN =
+  process.env.VAIVEN_BIN ?? fileURLToPath(new URL('../../../target/release/vaiven', import.meta.url));
+
+test('the server of this project that restarts asks its clients to come back', {
+  skip: existsSync(VAIVEN) ? false : `${VAIVEN} is not built`,
+}, async (t) => {
+  const port = await freePort();
+  let child;
+  t.after(() => child.kill('SIGKILL'));
+  const start = () => {
+    child = spawn(VAIVEN, ['serve', '--listen', `127.0.0.1:${port}`], { stdio: 'ignore' });
+  };
+  start();
+  const socket = connect(t, `ws://127.0.0.1:${port}/c/restart`);
+  await next(socket, 'open');
+  const lost = next(socket, 'reconnecting');
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  const { cause } = await lost;
+  assert.deepEqual([cause.code, cause.wasClean], [1012, true]);
+  socket.send('while it restarts');
+  assert.deepEqual(await ended, [0, null]);
+  start();
+  assert.equal((await next(socket, 'open')).reconnected, true);
+  assert.equal((await next(socket, 'message')).data, 'while it restarts');
 });
 
 describe('a server that refuses', () => {
@@ -488,7 +516,7 @@ describe('the end', () => {
   ]) {
     test(`of the process: a socket with ${how} that waits for a server leaves it ${expected}`, async (t) => {
       const child = spawn(process.execPath, [program('reconnects.mjs'), await freePort(), how], {
-        stdio: ['ignore', 'pipe', 'inherit'],
+        stdio: ['ignore', 'pipe', 'ignore'],
       });
       t.after(() => child.kill('SIGKILL'));
       const ended = once(child, 'exit').then(([code]) => `ended${code === 0 ? '' : ` with ${code}`}`);

@@ -2,6 +2,9 @@
 
 import { WebSocketServer } from 'ws';
 
+// It does not outlive whoever started it.
+process.stdin.resume().on('end', () => process.exit());
+
 const server = new WebSocketServer({ port: Number(process.argv[2]), host: '127.0.0.1' });
 server.on('listening', () => console.log('listening'));
 server.on('connection', (peer) => {
