@@ -145,7 +145,7 @@ impl Part<'_> {
         match *self {
             Self::Frame { first, key, payload } => frame(receiver, first, key, payload, wire),
             Self::Data { opcode, fin, compressed, key, payload } => {
-                let first = u8::from(fin) << 7 | u8::from(compressed) << 6 | opcode % 3;
+                let first = (u8::from(fin) << 7) | (u8::from(compressed) << 6) | (opcode % 3);
                 frame(receiver, first, key, payload, wire);
             }
             Self::Zeros { opcode, key, len } => {

@@ -5,7 +5,10 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, OnceLock};
+use std::time::Instant;
 
 /// What a finished process left behind.
 pub(crate) struct Finished {
@@ -36,11 +39,24 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// When what runs is ended.
+static DEADLINE: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Ends what [`run`] runs from here on, if it takes longer.
+pub(crate) fn set_deadline(deadline: Instant) {
+    *DEADLINE.lock().expect("nobody panics with it") = Some(deadline);
+}
+
 /// Runs a command from the root of the workspace, without input, showing and keeping what it writes.
 ///
 /// # Errors
-/// The command cannot be started.
+/// The command cannot be started, or takes too long.
 pub(crate) fn run(command: &mut Command) -> Result<Finished, String> {
+    let deadline = *DEADLINE.lock().expect("nobody panics with it");
+    run_until(command, deadline)
+}
+
+fn run_until(command: &mut Command, deadline: Option<Instant>) -> Result<Finished, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     if command.get_current_dir().is_none() {
         command.current_dir(root());
@@ -50,12 +66,59 @@ pub(crate) fn run(command: &mut Command) -> Result<Finished, String> {
     let out = child.stdout.take().expect("stdout was asked for above");
     let err = child.stderr.take().expect("stderr was asked for above");
     let output = Mutex::new(String::new());
-    std::thread::scope(|scope| {
-        scope.spawn(|| copy_lines(out, &output));
-        scope.spawn(|| copy_lines(err, &output));
+    let (id, is_late) = (child.id(), AtomicBool::new(false));
+    let status = std::thread::scope(|scope| {
+        let readers = [scope.spawn(|| copy_lines(out, &output)), scope.spawn(|| copy_lines(err, &output))];
+        let (over, told) = mpsc::channel::<()>();
+        if let Some(deadline) = deadline {
+            let is_late = &is_late;
+            scope.spawn(move || {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if told.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
+                    is_late.store(true, Ordering::Relaxed);
+                    end_with_descendants(id);
+                }
+            });
+        }
+        for reader in readers {
+            // A reader that panicked has shown why.
+            let _ = reader.join();
+        }
+        let status = child.wait();
+        drop(over);
+        status
     });
-    let status = child.wait().map_err(|error| format!("{name}: {error}"))?;
+    if is_late.into_inner() {
+        return Err(format!("{name} took too long and was ended"));
+    }
+    let status = status.map_err(|error| format!("{name}: {error}"))?;
     Ok(Finished { ok: status.success(), output: output.into_inner().unwrap_or_default() })
+}
+
+/// Kills a process and, as far as `/proc` tells, all that it started: that would else keep what it writes open.
+fn end_with_descendants(id: u32) {
+    let parents = parents();
+    let mut doomed = vec![id];
+    let mut next = 0;
+    while let Some(&parent) = doomed.get(next) {
+        doomed.extend(parents.iter().filter(|pair| pair.1 == parent).map(|pair| pair.0));
+        next += 1;
+    }
+    // Some of them may have ended meanwhile.
+    let doomed = doomed.iter().map(u32::to_string);
+    let _ = Command::new("sh").args(["-c", "kill -KILL \"$@\"", "kill"]).args(doomed).output();
+}
+
+/// All processes, each with its parent.
+fn parents() -> Vec<(u32, u32)> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pair = |process: std::fs::DirEntry| {
+        let id = process.file_name().to_str()?.parse().ok()?;
+        let status = std::fs::read_to_string(process.path().join("status")).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        Some((id, parent.trim().parse().ok()?))
+    };
+    processes.flatten().filter_map(pair).collect()
 }
 
 fn copy_lines(stream: impl Read, output: &Mutex<String>) {
@@ -109,4 +172,26 @@ pub(crate) fn install(package: &str) -> Result<(), String> {
 fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_command_that_hangs_is_ended_with_all_that_it_started() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo begun; sleep 1000 & sleep 1000"]);
+        let ended = run_until(&mut command, Some(Instant::now() + Duration::from_millis(300)));
+        assert!(ended.is_err_and(|why| why.contains("took too long")));
+    }
+
+    #[test]
+    fn a_command_in_time_leaves_its_output() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo one; echo two >&2; exit 3"]);
+        let finished = run_until(&mut command, Some(Instant::now() + Duration::from_mins(1))).unwrap();
+        assert!(!finished.ok && finished.output.contains("one\n") && finished.output.contains("two\n"));
+    }
 }

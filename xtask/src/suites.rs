@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::host::{self, Finished};
 use crate::tidy;
@@ -30,28 +30,68 @@ struct Suite {
     about: &'static str,
     /// Whether it runs when none is named.
     by_default: bool,
+    /// How long it may take, builds from nothing on a slow machine included.
+    minutes: u64,
     run: fn() -> Outcome,
 }
 
 const SUITES: &[Suite] = &[
-    Suite { name: "fmt", about: "cargo fmt --check", by_default: true, run: fmt },
-    Suite { name: "tidy", about: "the project's own style", by_default: true, run: tidy_suite },
-    Suite { name: "clippy", about: "lints of every target, as errors", by_default: true, run: clippy },
-    Suite { name: "deny", about: "licences, bans and sources of dependencies", by_default: true, run: deny },
-    Suite { name: "rust", about: "unit, integration and documentation tests", by_default: true, run: rust },
-    Suite { name: "node", about: "the npm package: lint, types, tests", by_default: true, run: node },
-    Suite { name: "fuzz", about: "every fuzz target for a minute", by_default: true, run: fuzz },
-    Suite { name: "conformance", about: "Autobahn, plain and over TLS", by_default: true, run: conformance },
+    Suite {
+        name: "fmt",
+        about: "cargo fmt --check, of every workspace",
+        by_default: true,
+        minutes: 5,
+        run: fmt,
+    },
+    Suite { name: "tidy", about: "the project's own style", by_default: true, minutes: 5, run: tidy_suite },
+    Suite {
+        name: "clippy",
+        about: "lints of every target, as errors",
+        by_default: true,
+        minutes: 45,
+        run: clippy,
+    },
+    Suite {
+        name: "deny",
+        about: "licences, bans and sources of dependencies",
+        by_default: true,
+        minutes: 15,
+        run: deny,
+    },
+    Suite {
+        name: "rust",
+        about: "unit, integration and documentation tests",
+        by_default: true,
+        minutes: 60,
+        run: rust,
+    },
+    Suite {
+        name: "node",
+        about: "the npm package: lint, types, tests",
+        by_default: true,
+        minutes: 30,
+        run: node,
+    },
+    Suite { name: "fuzz", about: "every fuzz target for a minute", by_default: true, minutes: 45, run: fuzz },
+    Suite {
+        name: "conformance",
+        about: "Autobahn, plain and over TLS",
+        by_default: true,
+        minutes: 60,
+        run: conformance,
+    },
     Suite {
         name: "browser",
         about: "the page and the tutorials in Chromium",
         by_default: true,
+        minutes: 30,
         run: browser,
     },
     Suite {
         name: "conformance-full",
         about: "Autobahn, every case",
         by_default: false,
+        minutes: 240,
         run: conformance_full,
     },
 ];
@@ -78,6 +118,7 @@ pub(crate) fn test(names: &[&str]) -> ExitCode {
     for suite in chosen {
         println!("\n== {}: {}", suite.name, suite.about);
         let started = Instant::now();
+        host::set_deadline(started + Duration::from_mins(suite.minutes));
         let (word, tally, detail) = match (suite.run)() {
             Outcome::Ran(tally) if tally.failed == 0 => ("ok", tally, String::new()),
             Outcome::Ran(tally) => ("FAILED", tally, String::new()),
@@ -148,12 +189,21 @@ fn libtest_tally(output: &str) -> Tally {
     Tally { passed: count_before(output, "passed", summary), failed: count_before(output, "failed", summary) }
 }
 
-fn one_check(mut command: Command) -> Outcome {
-    host::run(&mut command).map(|finished| Tally::of(&finished)).into()
+/// The workspaces of the repository: the product's, and those whose dependencies it must not see.
+const WORKSPACES: [&str; 3] = ["Cargo.toml", "fuzz/Cargo.toml", "benches/Cargo.toml"];
+
+/// Runs a command of cargo's for each workspace.
+fn in_each_workspace(subcommand: &str, arguments: &[&str]) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    for manifest in WORKSPACES {
+        let mut command = host::cargo(&[subcommand, "--manifest-path", manifest]);
+        tally = tally.and(Tally::of(&host::run(command.args(arguments))?));
+    }
+    Ok(tally)
 }
 
 fn fmt() -> Outcome {
-    one_check(host::cargo(&["fmt", "--all", "--check"]))
+    in_each_workspace("fmt", &["--all", "--check"]).into()
 }
 
 fn tidy_suite() -> Outcome {
@@ -167,15 +217,10 @@ fn tidy_suite() -> Outcome {
 }
 
 fn clippy() -> Outcome {
-    one_check(host::cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "-D",
-        "warnings",
-    ]))
+    // The library of the fuzz targets is C++.
+    let compiler = host::ensure(CPP_COMPILERS, "g++");
+    let arguments = ["--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+    compiler.and_then(|_| in_each_workspace("clippy", &arguments)).into()
 }
 
 fn deny() -> Outcome {
@@ -222,6 +267,8 @@ fn rust_tests() -> Result<Tally, String> {
     Ok(tests.and(libtest_tally(&docs.output).checked(docs.ok)))
 }
 
+/// Names of a compiler for C++.
+const CPP_COMPILERS: &[&str] = &["c++", "g++", "clang++"];
 /// Seconds that each fuzz target runs.
 const FUZZ_SECONDS: u32 = 60;
 
@@ -234,7 +281,7 @@ fn fuzz() -> Outcome {
 
 /// Builds the targets once, with AddressSanitizer where the compiler has it, and runs two at a time.
 fn fuzz_targets() -> Result<Tally, String> {
-    host::ensure(&["c++", "g++", "clang++"], "g++")?;
+    host::ensure(CPP_COMPILERS, "g++")?;
     let nightly =
         host::run(Command::new("cargo").args(["+nightly", "--version"])).is_ok_and(|found| found.ok);
     let sanitizer = if nightly { "address" } else { "none" };
@@ -383,7 +430,7 @@ fn node_tests() -> Result<Tally, String> {
         return Err("packages/node does not build".to_owned());
     }
     let checked = Tally::of(&npm(&["run", "check"])?);
-    let tested = npm(&["test", "--", "--test-reporter=spec"])?;
+    let tested = npm(&["test"])?;
     Ok(checked.and(node_tally(&tested.output).checked(tested.ok)))
 }
 

@@ -1,12 +1,12 @@
 //! `vaiven serve`: settings to a running server, and signals to its end.
 
+use crate::signal::{Signal, Signals};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::filter::LevelFilter;
 use vaiven::CloseCode;
@@ -20,9 +20,10 @@ const EXIT_CONFIG: u8 = 78;
 
 const AFTER_HELP: &str = "\
 Each option is also an environment variable (--max-rooms: VAIVEN_MAX_ROOMS) and a key of the configuration file \
-(max_rooms). An option counts before a variable, and that before the file.
+(max_rooms). An option counts before a variable, and that before the file. Lists are separated by commas. Why each \
+default is what it is stands in docs/configuration.md.
 
-Exit codes: 0 stopped by a signal, 1 stopped by force, 2 wrong usage, 71 the system refused, 78 wrong configuration.";
+Exit codes: 0 stopped by a signal, 1 wrong usage or stopped by force, 71 the system refused, 78 wrong configuration.";
 
 /// The subcommand.
 pub(crate) fn command() -> Command {
@@ -70,6 +71,9 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
         }
     };
     if matches.get_flag("check-config") {
+        for warning in settings.warnings() {
+            eprintln!("vaiven: {warning}");
+        }
         say("vaiven: the configuration is right");
         return ExitCode::SUCCESS;
     }
@@ -137,7 +141,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, String> {
     let (told, stop) = oneshot::channel();
     let forced = async {
         // The server is there for as long as this is.
-        let _ = told.send(signals.next().await);
+        let _ = told.send(close_code(signals.next().await));
         say("Closing all connections. Once more to stop at once.");
         signals.next().await;
     };
@@ -154,30 +158,20 @@ async fn serve(settings: Settings) -> Result<ExitCode, String> {
 
 /// Raises the number of files that may be open to what the system lets this user have: every connection is one.
 fn allow_many_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    // Where it fails, there are fewer connections.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-}
-
-/// The signals that end the server.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        let [terminate, interrupt] = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-        Ok(Self { terminate, interrupt })
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        // Where it fails, there are fewer connections.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     }
+}
 
-    /// The close code that the next signal stands for: a service manager starts the server anew, a person stops it.
-    async fn next(&mut self) -> CloseCode {
-        tokio::select! {
-            _ = self.terminate.recv() => CloseCode::RESTART,
-            _ = self.interrupt.recv() => CloseCode::GOING_AWAY,
-        }
+/// The close code that a signal stands for: a service manager starts the server anew, a person stops it.
+fn close_code(signal: Signal) -> CloseCode {
+    match signal {
+        Signal::Terminate => CloseCode::RESTART,
+        Signal::Interrupt => CloseCode::GOING_AWAY,
     }
 }
 

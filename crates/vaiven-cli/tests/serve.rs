@@ -120,6 +120,15 @@ fn close_code(stream: &mut TcpStream) -> u16 {
 }
 
 #[test]
+fn a_wrong_command_line_ends_with_the_code_that_the_help_promises() {
+    let (code, _, problem) = run(&["serve", "--nonsense"]);
+    assert!(problem.contains("--nonsense"), "{problem}");
+    let (_, help, _) = run(&["serve", "--help"]);
+    let promise = format!("{} wrong usage", code.unwrap());
+    assert!(help.contains(&promise), "{promise}: {help}");
+}
+
+#[test]
 fn the_banner_says_what_to_open_and_how_to_stop() {
     let server = Running::start(&[]);
     let page = format!("http://{}/", server.address);

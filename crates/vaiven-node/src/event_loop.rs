@@ -1,8 +1,8 @@
 //! Sockets on Node's own event loop (Linux): readiness to events, and back to what JavaScript answers.
 //!
 //! libuv watches one epoll descriptor; the sockets are registered there. What is readable is read into one slab,
-//! decoded where it lies and told to JavaScript as one batch; at its end everything that was sent leaves in one write for
-//! each connection. While JavaScript runs, the engine is not borrowed.
+//! decoded where it lies and told to JavaScript as one batch; then everything that was sent leaves in one write for each
+//! connection. While JavaScript runs, the engine is not borrowed.
 
 use crate::connection::Connection;
 use crate::engine::{Engine, now};
@@ -232,8 +232,8 @@ fn on_ready(instance: &Instance, dispatch: &Dispatch) {
         }
     }
     tell(instance, dispatch);
-    // What was answered leaves; who waited for that is told, and what they send leaves too.
-    if instance.engine().is_ok_and(|mut engine| engine.flush()) {
+    // Who waited for what has just left is told, and what they send leaves too.
+    if instance.engine().is_ok_and(|engine| engine.events.has_notices()) {
         tell(instance, dispatch);
     }
     if end(instance, ready) {
@@ -253,7 +253,8 @@ fn begin(instance: &Instance) -> Option<Vec<epoll::Event>> {
     engine.event_loop.as_mut().map(EventLoop::wait)
 }
 
-/// Tells what was decoded so far, and makes room.
+/// Tells what was decoded so far, writes what was answered, and makes room: what waits to be written never comes from more
+/// than one slab.
 fn tell(instance: &Instance, dispatch: &Dispatch) {
     let Ok(mut engine) = instance.engine() else { return };
     let count = engine.events.finish();
@@ -270,6 +271,7 @@ fn tell(instance: &Instance, dispatch: &Dispatch) {
         told = cursor;
     }
     let Ok(mut engine) = instance.engine() else { return };
+    engine.flush();
     engine.events.begin();
     if let Some(event_loop) = &mut engine.event_loop {
         event_loop.used = event_loop.rest.as_ref().map_or(0, |rest| rest.end);
@@ -279,7 +281,6 @@ fn tell(instance: &Instance, dispatch: &Dispatch) {
 /// Ends a batch. Says whether JavaScript has something to go on with.
 fn end(instance: &Instance, ready: Vec<epoll::Event>) -> bool {
     let Ok(mut engine) = instance.engine() else { return false };
-    engine.flush();
     if let Some(event_loop) = &mut engine.event_loop {
         event_loop.ready = ready;
         event_loop.used = 0;

@@ -68,6 +68,9 @@ impl Connection {
         let event = self.decoder.decode(input).inspect_err(|&violation| self.fail(violation))?;
         let Some(event) = event else { return Ok(None) };
         self.encoder.respond(&event);
+        if matches!(event, Incoming::Pong(_)) && self.encoder.take_pong_due() {
+            self.decoder.forgive_idle_frame();
+        }
         match (&event, &mut self.keepalive) {
             (Incoming::Close(frame), _) => {
                 let unstated = || CloseFrame::new(CloseCode::NO_STATUS, "");
@@ -131,7 +134,7 @@ impl Connection {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let keepalive = self.keepalive.as_ref().map(Keepalive::poll_timeout);
+        let keepalive = self.keepalive.as_ref().and_then(Keepalive::poll_timeout);
         self.decoder.poll_timeout().into_iter().chain(keepalive).min()
     }
 

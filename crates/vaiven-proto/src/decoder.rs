@@ -128,8 +128,9 @@ impl Decoder {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` while no message is unfinished.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        (self.is_mid_message() && !self.ended)
-            .then(|| self.progressed_at + self.limits.partial_message_timeout)
+        let is_timed = self.is_mid_message() && !self.ended;
+        // A timeout that is too long for the clock is never over.
+        is_timed.then(|| self.progressed_at.checked_add(self.limits.partial_message_timeout)).flatten()
     }
 
     /// Judges an unfinished message at `now`.
@@ -379,6 +380,11 @@ impl Decoder {
             self.count_idle_frame()?;
         }
         Ok(len)
+    }
+
+    /// The pong that was just decoded was asked for, so it does not count among the frames that bring nothing further.
+    pub fn forgive_idle_frame(&mut self) {
+        self.idle_frames = self.idle_frames.saturating_sub(1);
     }
 
     fn count_idle_frame(&mut self) -> Result<(), Violation> {

@@ -65,6 +65,8 @@ pub struct Encoder {
     /// The answer to the last ping, while something else waits before it.
     pong: Option<Box<Bytes>>,
     max_frame_bytes: usize,
+    /// Pings that were sent and not answered.
+    pongs_due: u16,
     fill_random: FillRandom,
 }
 
@@ -79,6 +81,7 @@ impl Encoder {
             deflate: None,
             pong: None,
             max_frame_bytes: usize::MAX,
+            pongs_due: 0,
             fill_random,
         }
     }
@@ -292,7 +295,15 @@ impl Encoder {
         }
         self.queue_waiting_pong();
         self.frame(OpCode::Ping, payload);
+        self.pongs_due = self.pongs_due.saturating_add(1);
         Ok(())
+    }
+
+    /// Takes a pong that came for one that is due: `false` where there are more pongs than pings.
+    pub fn take_pong_due(&mut self) -> bool {
+        let is_due = self.pongs_due > 0;
+        self.pongs_due = self.pongs_due.saturating_sub(1);
+        is_due
     }
 
     /// Queues a pong that nobody asked for (RFC 6455 section 5.5.3); a payload beyond 125 bytes is cut.

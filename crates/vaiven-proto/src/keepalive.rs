@@ -75,17 +75,18 @@ impl Keepalive {
         payload
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
-    pub fn poll_timeout(&self) -> Instant {
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`, which is never, where the time to wait is
+    /// too long for the clock.
+    pub fn poll_timeout(&self) -> Option<Instant> {
         match self.pinged {
-            Some((sent_at, _)) if sent_at >= self.heard_at => sent_at + self.config.timeout,
-            _ => self.heard_at + self.config.interval,
+            Some((sent_at, _)) if sent_at >= self.heard_at => sent_at.checked_add(self.config.timeout),
+            _ => self.heard_at.checked_add(self.config.interval),
         }
     }
 
     /// Acts on the time `now`.
     pub fn handle_timeout(&mut self, now: Instant) -> KeepaliveAction {
-        if now < self.poll_timeout() {
+        if self.poll_timeout().is_none_or(|deadline| now < deadline) {
             return KeepaliveAction::Wait;
         }
         match self.pinged {

@@ -13,7 +13,7 @@ pub struct Limits {
     /// itself is bounded.
     pub max_fragments: u32,
     /// The most frames in [`flood_window`](Self::flood_window) that bring no message further: pings, pongs and
-    /// empty data frames. 100, far above any keepalive.
+    /// empty data frames. Pongs that answer pings of ours are not among them. 100, far above any keepalive.
     pub max_idle_frames: u32,
     /// The span that [`max_idle_frames`](Self::max_idle_frames) is counted over. 10 s.
     pub flood_window: Duration,

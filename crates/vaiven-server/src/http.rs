@@ -20,7 +20,11 @@ use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
+
+/// The longest time that hyper is told to wait for a request.
+const MAX_READ_TIMEOUT: Duration = Duration::from_hours(24);
 
 type Answer = Response<Full<Bytes>>;
 
@@ -35,7 +39,8 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
     let mut server = hyper::server::conn::http1::Builder::new();
     server
         .timer(TokioTimer::new())
-        .header_read_timeout(app.config.handshake_timeout)
+        // hyper counts on from now, which must stay within the clock.
+        .header_read_timeout(app.config.handshake_timeout.min(MAX_READ_TIMEOUT))
         .max_headers(limits.max_fields)
         // hyper takes no less than 8 KiB.
         .max_buf_size(limits.max_bytes.max(8 << 10));
@@ -94,6 +99,12 @@ fn plain(app: &App, request: &Request<Incoming>, route: Option<&Route>, peer: Pe
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
         return text(StatusCode::BAD_REQUEST, "The request must have one Host header.\n");
     }
+    // A request of HTTP/1.0 without the field comes from no page.
+    let host = request.headers().get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
+    let listener = Some(app.settings.listen.ip());
+    if let Some(Err(refusal)) = host.map(|host| app.config.check_host(&host, peer.scheme, listener)) {
+        return refused(app, &refusal, peer, route.map_or("none", Route::pattern));
+    }
     let Some(route) = route else {
         return text(StatusCode::NOT_FOUND, "Nothing is served at this path. The chat page is at /\n");
     };
@@ -138,7 +149,7 @@ fn file(request: &Request<Incoming>, page: &Page) -> Answer {
 /// The metrics, for whoever may see them.
 fn figures(app: &App, request: &Request<Incoming>, peer: Peer) -> Answer {
     // Behind a proxy on the same machine everybody seems to be local.
-    let is_forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
+    let is_forwarded = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-real-ip", "via"]
         .iter()
         .any(|name| request.headers().contains_key(*name));
     if app.settings.metrics_from.admits(peer.ip, is_forwarded) {
@@ -183,7 +194,8 @@ fn upgrade(
 ) -> Result<Answer, Refusal> {
     let mut plan = None;
     let decide = |upgrade: &Upgrade<'_>, _: &mut Acceptance<'_>| {
-        // hyper does not know whether TLS is in use.
+        // hyper knows neither where the server listens nor whether TLS is in use.
+        app.config.check_host(upgrade.host(), peer.scheme, Some(app.settings.listen.ip()))?;
         let judged = app.config.origins.check(upgrade.origin(), upgrade.host(), peer.scheme);
         judged.map_err(|refusal| Refusal::forbidden_origin(&refusal))?;
         plan = Some(Plan::new(app, route)?);

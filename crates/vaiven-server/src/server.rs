@@ -96,6 +96,9 @@ impl Server {
     /// Outside of a tokio runtime.
     pub async fn bind(settings: Settings) -> Result<Self, StartError> {
         let tls = settings.tls().map_err(StartError::Tls)?;
+        for warning in settings.warnings() {
+            tracing::warn!("{warning}");
+        }
         let config = Arc::new(settings.server_config(tls));
         let address = settings.listen;
         let refused = |error| StartError::Listen(address, error);
@@ -142,7 +145,7 @@ impl Server {
         options.over = if handle.counts().websockets <= AT_ONCE {
             Duration::ZERO
         } else {
-            DRAIN_SPREAD.min(timeout * 2 / 3)
+            DRAIN_SPREAD.min(timeout / 3 * 2)
         };
         let report = handle.drain(options).await;
         serving.abort();
@@ -158,7 +161,7 @@ fn observe(app: &App, event: &ServerEvent<'_>) {
             log_refusal(app, refusal, peer.ip(), "none");
         }
         ServerEvent::Dropped(peer, refusal) => {
-            tracing::debug!(%peer, code = refusal.code(), "dropped without an answer: too many are being refused");
+            log_refusal(app, refusal, peer.ip(), "none");
         }
         ServerEvent::TlsFailed(peer, error) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
         ServerEvent::AcceptFailed(error) => tracing::error!(%error, "no connection can be accepted for now"),
@@ -209,12 +212,12 @@ async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocke
     None
 }
 
-/// One line for whoever runs the server. A refused origin is what people search for, and a cap that is reached may be
+/// One line for whoever runs the server. A refused origin or host is what people search for, and a cap that is reached may be
 /// too low; what else is refused is the client's fault.
 pub(crate) fn log_refusal(app: &App, refusal: &Refusal, peer: IpAddr, route: &str) {
     let (status, code, now) = (refusal.status(), refusal.code(), Instant::now());
-    if code == "origin" {
-        let more = match app.refusal_log.judge_origin(now) {
+    if matches!(code, "origin" | "host_not_allowed") {
+        let more = match app.refusal_log.judge_page(now) {
             Verdict::Log => "",
             Verdict::LogLast => " Further refusals of this minute are counted and not logged.",
             Verdict::Leave => return,

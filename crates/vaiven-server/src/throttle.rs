@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lines about refused origins in a window.
-const ORIGIN_LINES: u32 = 30;
+/// Lines about refused pages, by origin or host, in a window.
+const PAGE_LINES: u32 = 30;
 /// Lines about each cap in a window: one says it all.
 const CAP_LINES: u32 = 1;
 /// The window.
@@ -24,21 +24,21 @@ const CAPS: [(&str, &str); 6] = [
 /// Holds back lines about refusals.
 #[derive(Debug)]
 pub(crate) struct RefusalLog {
-    origins: Throttle,
+    pages: Throttle,
     caps: [Throttle; CAPS.len()],
 }
 
 impl RefusalLog {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
-            origins: Throttle::new(ORIGIN_LINES, now),
+            pages: Throttle::new(PAGE_LINES, now),
             caps: std::array::from_fn(|_| Throttle::new(CAP_LINES, now)),
         }
     }
 
-    /// Judges a line about a refused origin.
-    pub(crate) fn judge_origin(&self, now: Instant) -> Verdict {
-        self.origins.judge(now)
+    /// Judges a line about a refused origin or host.
+    pub(crate) fn judge_page(&self, now: Instant) -> Verdict {
+        self.pages.judge(now)
     }
 
     /// Judges a line about a refusal, where a cap or a rate is its reason; and says what to raise.
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_cut_and_the_next_window_begins_afresh() {
-        check(ORIGIN_LINES);
+        check(PAGE_LINES);
         check(CAP_LINES);
     }
 }

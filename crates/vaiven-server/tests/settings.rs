@@ -202,12 +202,34 @@ fn a_certificate_that_cannot_be_used_is_told_with_its_line() {
         let [problem] = &problems[..] else { panic!("{problems:?}") };
         assert!(problem.starts_with("vaiven.toml:1: tls_cert: ") && problem.contains(why), "{problem}");
     }
-    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-    let problems = read(&file(&cert, &key)).unwrap_err();
-    assert_eq!(
-        problems,
-        [format!("vaiven.toml:2: tls_key: {key} can be read by everybody: chmod 600 {key}")]
-    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_all_may_read_is_warned_of_and_one_that_all_may_replace_is_refused() {
+    let files = Files::new("permissions");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let cert = files.write("cert.pem", &made.cert.pem());
+    let key = files.write("key.pem", &made.signing_key.serialize_pem());
+    let read = |mode| {
+        std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        read(&format!("tls_cert = \"{cert}\"\ntls_key = \"{key}\""))
+    };
+    // As certbot writes it, and for a group that shares it.
+    for mode in [0o600, 0o640, 0o660] {
+        assert_eq!(read(mode).unwrap().warnings(), [""; 0], "{mode:o}");
+    }
+    // As Docker and Kubernetes mount it.
+    for mode in [0o444, 0o644] {
+        let warning = format!("tls_key: {key} can be read by every user of this machine: chmod o= {key}");
+        assert_eq!(read(mode).unwrap().warnings(), [warning], "{mode:o}");
+    }
+    for mode in [0o666, 0o602] {
+        let problem = format!(
+            "vaiven.toml:2: tls_key: {key} can be replaced by every user of this machine: chmod o= {key}"
+        );
+        assert_eq!(read(mode).unwrap_err(), [problem], "{mode:o}");
+    }
 }
 
 #[cfg(unix)]

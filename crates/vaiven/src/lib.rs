@@ -4,6 +4,7 @@
 #[cfg(feature = "client")]
 pub mod client;
 mod config;
+mod deadline;
 mod error;
 mod flusher;
 mod link;

@@ -5,11 +5,11 @@
 //! more, by a task that lives until everything is written or the peer has taken nothing for `write_timeout`.
 
 use crate::error::TimeoutKind;
-use crate::flusher;
 #[cfg(feature = "server")]
 use crate::server::Permit;
 use crate::transport::{Attempt, WriteHalf};
 use crate::{CloseCode, CloseFrame, Config, Error};
+use crate::{deadline, flusher};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -18,12 +18,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use vaiven_proto::Encoder;
 
 /// What the halves of a connection share.
 pub(crate) struct Link {
     writer: Mutex<Writer>,
+    /// One sender waits for room; the others wait for their turn, in the order in which they came.
+    turn: Semaphore,
     runtime: Handle,
 }
 
@@ -121,13 +124,18 @@ impl Link {
             #[cfg(feature = "server")]
             permit: None,
         };
-        Arc::new(Self { writer: Mutex::new(writer), runtime: Handle::current() })
+        Arc::new(Self { writer: Mutex::new(writer), turn: Semaphore::new(1), runtime: Handle::current() })
     }
 
     /// The sending side. A panic under this lock leaves no half-made frame, so poison is no reason to stop.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose turn it is to wait for room, where messages are waiting.
+    pub(crate) fn turn(&self) -> &Semaphore {
+        &self.turn
     }
 
     pub(crate) fn runtime(&self) -> &Handle {
@@ -178,7 +186,7 @@ impl Link {
             let writer = self.lock();
             (writer.written, writer.write_timeout)
         };
-        let mut stalled_at = Instant::now() + timeout;
+        let mut stalled_at = deadline::after(timeout);
         let mut timer = pin!(sleep_until(stalled_at));
         poll_fn(|cx| {
             loop {
@@ -189,7 +197,7 @@ impl Link {
                     return Poll::Ready(());
                 }
                 if std::mem::replace(&mut written, writer.written) != writer.written {
-                    stalled_at = Instant::now() + timeout;
+                    stalled_at = deadline::after(timeout);
                 }
                 let deadline = writer.close_deadline.map_or(stalled_at, |closed| closed.min(stalled_at));
                 if !writer.drainer.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -224,7 +232,7 @@ impl Link {
             _ => {}
         }
         if ending == Ending::Close && writer.close_deadline.is_none() {
-            writer.close_deadline = Some(Instant::now() + writer.close_timeout);
+            writer.close_deadline = Some(deadline::after(writer.close_timeout));
             if let Some(drainer) = &writer.drainer {
                 drainer.wake_by_ref();
             }

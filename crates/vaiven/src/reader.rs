@@ -7,7 +7,7 @@ use crate::error::{Error, TimeoutKind};
 use crate::link::Link;
 use crate::receiver::Event;
 use crate::transport::ReadHalf;
-use crate::{CloseCode, CloseFrame, Config, Message, Role, Violation, slab};
+use crate::{CloseCode, CloseFrame, Config, Message, Role, Violation, deadline, slab};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -172,6 +172,7 @@ impl Reader {
             };
             let mut writer = self.link.lock();
             writer.encoder.respond(&incoming);
+            let was_due = matches!(incoming, Incoming::Pong(_)) && writer.encoder.take_pong_due();
             // A ping is answered before the next is looked at: where the socket takes it, each gets its pong; where
             // it does not, only the latest waits.
             if self.input.is_empty() || matches!(incoming, Incoming::Ping(_)) {
@@ -183,6 +184,9 @@ impl Reader {
             match incoming {
                 Incoming::Ping(payload) => return Some(Event::Ping(payload)),
                 Incoming::Pong(payload) => {
+                    if was_due {
+                        self.decoder.forgive_idle_frame();
+                    }
                     let now = Instant::now().into_std();
                     let round_trip = self.keepalive.as_mut().and_then(|k| k.pong(&payload, now));
                     return Some(Event::Pong(payload, round_trip));
@@ -206,7 +210,7 @@ impl Reader {
 
     fn begin_ending(&mut self, phase: Phase, timeout: Duration) {
         self.phase = phase;
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline::after(timeout);
         self.close_deadline = Some(self.close_deadline.map_or(deadline, |earlier| earlier.min(deadline)));
         self.give_back_input();
         match (phase, self.role) {
@@ -268,7 +272,7 @@ impl Reader {
         let mut writer = self.link.lock();
         self.link.flush_locked(&mut writer);
         if writer.encoder.is_closing() && self.close_deadline.is_none() {
-            self.close_deadline = Some(Instant::now() + self.close_timeout);
+            self.close_deadline = Some(deadline::after(self.close_timeout));
         }
         writer.watch(cx);
         writer.error()
@@ -373,7 +377,7 @@ impl Reader {
 
     #[inline]
     fn next_deadline(&self) -> Option<Instant> {
-        let keepalive = self.keepalive.as_ref().map(Keepalive::poll_timeout);
+        let keepalive = self.keepalive.as_ref().and_then(Keepalive::poll_timeout);
         let protocol = earlier(keepalive, self.decoder.poll_timeout());
         earlier(protocol, self.close_deadline.map(Instant::into_std)).map(Instant::from_std)
     }

@@ -31,7 +31,8 @@ impl Sender {
         Self { link }
     }
 
-    /// Sends a message: waits until the outbox has room for it, and queues it.
+    /// Sends a message: waits until the outbox has room for it, and queues it. Senders that wait take their turns in the
+    /// order in which they came; a future that waits and is not polled holds up those behind it.
     ///
     /// # Errors
     /// [`SendError`] with the message, when the connection is closing or closed.
@@ -64,20 +65,28 @@ impl Sender {
     ) -> Result<(), SendError> {
         // A loop that only sends must let other tasks have their turn.
         tokio::task::coop::consume_budget().await;
-        match self.queue(message, compress, when) {
+        let queued = if self.link.turn().available_permits() > 0 {
+            self.queue(message, compress, when)
+        } else {
+            Err(TrySendError::Full(message))
+        };
+        match queued {
             Ok(()) => Ok(()),
             Err(TrySendError::Closing(message)) => Err(SendError(message)),
-            Err(TrySendError::Full(message)) => self.send_when_room(message, compress, when).await,
+            // On the heap, so that a task that merely may have to wait keeps no room for it.
+            Err(TrySendError::Full(message)) => Box::pin(self.send_when_room(message, compress, when)).await,
         }
     }
 
-    /// Waits for room, as often as another sender takes it first.
+    /// Waits for its turn and then for room. Who waits is not overtaken by senders that come later, or short messages
+    /// could keep the outbox too full for a long one for ever; those that do not wait may take the room first.
     async fn send_when_room(
         &self,
         mut message: Message,
         compress: Compress,
         when: When,
     ) -> Result<(), SendError> {
+        let _turn = self.link.turn().acquire().await;
         loop {
             poll_fn(|cx| {
                 let mut writer = self.link.lock();

@@ -13,8 +13,10 @@ pub(crate) const SLAB_BYTES: usize = 576 << 10;
 /// Below this much room a slab is set aside: a payload of 256 KiB still fits behind others.
 const MIN_ROOM: usize = (256 << 10) + 64;
 /// Slabs of a thread that are set aside while messages are in them, to be used again without asking the system for
-/// memory: at most 36 MiB.
-const MAX_RETIRED: usize = 64;
+/// memory: at most 9 MiB.
+const MAX_RETIRED: usize = 16;
+/// Reads in a row for which the current slab was enough, after which those that are set aside are let go.
+const QUIET_READS: u16 = 1_024;
 /// How many of them are looked at before a new slab is made; the ones that wait longest come first.
 const MAX_TRIES: usize = 4;
 
@@ -22,6 +24,8 @@ const MAX_TRIES: usize = 4;
 struct Slabs {
     current: BytesMut,
     retired: VecDeque<BytesMut>,
+    /// Reads for which the current slab was enough, while others are set aside.
+    quiet_reads: u16,
 }
 
 thread_local! {
@@ -57,12 +61,20 @@ impl Slabs {
             || current.try_reclaim(SLAB_BYTES)
             || current.capacity() >= MIN_ROOM
         {
+            if !self.retired.is_empty() {
+                self.quiet_reads += 1;
+                if self.quiet_reads == QUIET_READS {
+                    self.retired = VecDeque::new();
+                    self.quiet_reads = 0;
+                }
+            }
             return current;
         }
         self.replace(current)
     }
 
     fn replace(&mut self, spent: BytesMut) -> BytesMut {
+        self.quiet_reads = 0;
         if spent.capacity() > 0 {
             self.retire(spent);
         }
@@ -115,5 +127,27 @@ mod tests {
         let (one, two) = (take(), take());
         assert!(one.as_ptr() == start || two.as_ptr() == start);
         assert!(one.capacity() >= SLAB_BYTES && two.capacity() >= SLAB_BYTES);
+    }
+
+    #[test]
+    fn slabs_that_are_set_aside_are_few_and_go_when_nobody_needs_them() {
+        let hold = || {
+            let mut slab = take();
+            slab.resize(SLAB_BYTES - 10, 1);
+            let part = slab.split();
+            give(slab);
+            part
+        };
+        let retired = || SLABS.with_borrow(|slabs| slabs.retired.len());
+        let held: Vec<_> = (0..=2 * MAX_RETIRED).map(|_| hold()).collect();
+        assert_eq!(retired(), MAX_RETIRED);
+        drop(held);
+        give(take());
+        let before = retired();
+        for _ in 1..QUIET_READS {
+            assert_eq!(retired(), before);
+            give(take());
+        }
+        assert_eq!(retired(), 0);
     }
 }

@@ -1,10 +1,12 @@
 //! Two connections with each other, in memory and on virtual time.
 
 use bytes::BytesMut;
+use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vaiven::{
-    CloseCode, Config, Error, Message, Role, TimeoutKind, Transport, TrySendError, WebSocket, pair,
+    CloseCode, Config, Error, Event, KeepaliveConfig, Message, Role, TimeoutKind, Transport, TrySendError,
+    Violation, WebSocket, pair,
 };
 
 #[tokio::test]
@@ -177,7 +179,7 @@ async fn text_that_looks_like_frames_is_refused_as_text() {
     let mut server =
         WebSocket::from_transport(Transport::other(server_end), Role::Server, BytesMut::new(), None, &config);
     wire.write_all(b"\x81\x8b\0\0\0\0\x82\x85\0\0\0\0hello").await.unwrap();
-    assert!(matches!(server.recv().await, Err(Error::Violation(vaiven::Violation::InvalidUtf8))));
+    assert!(matches!(server.recv().await, Err(Error::Violation(Violation::InvalidUtf8))));
 }
 
 #[tokio::test]
@@ -197,4 +199,117 @@ async fn after_a_clean_close_there_is_nothing_left_to_flush() {
     closed.unwrap();
     client.flush().await.unwrap();
     assert!(matches!(client.ping(b"").await, Err(Error::Closing)));
+}
+
+/// Two connections in memory with settings of their own.
+fn pair_with(client: &Config, server: &Config) -> (WebSocket, WebSocket) {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let connect = |stream, role, config| {
+        WebSocket::from_transport(Transport::other(stream), role, BytesMut::new(), None, config)
+    };
+    (connect(near, Role::Client, client), connect(far, Role::Server, server))
+}
+
+#[tokio::test(start_paused = true)]
+async fn pongs_that_were_asked_for_are_no_flood_and_others_are() {
+    let mut patient = Config::new(Role::Client);
+    patient.limits.max_idle_frames = 1_000;
+    let (mut client, server) = pair_with(&patient, &Config::new(Role::Server));
+    tokio::spawn(async move { while let Ok(Some(_)) = client.recv().await {} });
+    let (sender, mut receiver) = server.split();
+    tokio::spawn(async move {
+        for _ in 0..300 {
+            sender.ping(b"are you there?").await.unwrap();
+            // Each ping is answered: of those that come together only the latest need be.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    for _ in 0..300 {
+        let event = receiver.recv_event().await.unwrap();
+        assert!(matches!(event, Some(Event::Pong(..))), "{event:?}");
+    }
+    let (mut near, far) = tokio::io::duplex(64 << 10);
+    let config = Config::new(Role::Server);
+    let mut server =
+        WebSocket::from_transport(Transport::other(far), Role::Server, BytesMut::new(), None, &config);
+    near.write_all(&[0x8a, 0x80, 0, 0, 0, 0].repeat(101)).await.unwrap();
+    let error = server.recv().await.unwrap_err();
+    assert!(matches!(error, Error::Violation(Violation::FrameFlood)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_message_is_not_overtaken_without_end_by_short_ones() {
+    let mut config = Config::new(Role::Client);
+    config.outbox_bytes = 256 << 10;
+    let (client, mut server) = pair_with(&config, &Config::new(Role::Server));
+    let (sender, receiver) = client.split();
+    for _ in 0..8 {
+        let sender = sender.clone();
+        tokio::spawn(async move { while sender.send(vec![0; 64 << 10]).await.is_ok() {} });
+    }
+    for _ in 0..100 {
+        server.recv().await.unwrap();
+    }
+    let long = tokio::spawn(async move { sender.send(vec![1; 250 << 10]).await });
+    let overtaking = async {
+        let mut overtaking = 0;
+        while server.recv().await.unwrap().is_some_and(|message| message.len() == 64 << 10) {
+            overtaking += 1;
+            assert!(overtaking < 1_000, "the long message never has its turn");
+        }
+        overtaking
+    };
+    // What was queued before it, and those that waited before it.
+    let overtaking = overtaking.await;
+    assert!(overtaking <= 32, "{overtaking}");
+    long.await.unwrap().unwrap();
+    drop(receiver);
+}
+
+#[tokio::test]
+async fn a_sender_that_gives_up_its_turn_leaves_it_to_the_next() {
+    let mut config = Config::new(Role::Client);
+    config.outbox_bytes = 4 << 10;
+    let (client, mut server) = pair_with(&config, &Config::new(Role::Server));
+    let (sender, receiver) = client.split();
+    // More than the pipe holds, and the outbox is full behind it.
+    sender.send(vec![0; 256 << 10]).await.unwrap();
+    let mut gives_up = Box::pin(sender.send("never"));
+    let mut waits = Box::pin(sender.send("later"));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(gives_up.as_mut().poll(&mut cx).is_pending());
+    assert!(waits.as_mut().poll(&mut cx).is_pending());
+    drop(gives_up);
+    let reading = tokio::spawn(async move {
+        assert_eq!(server.recv().await.unwrap().unwrap().len(), 256 << 10);
+        server.recv().await.unwrap()
+    });
+    tokio::time::timeout(Duration::from_secs(10), waits).await.unwrap().unwrap();
+    assert_eq!(reading.await.unwrap(), Some("later".into()));
+    drop(receiver);
+}
+
+#[tokio::test]
+async fn times_too_long_for_the_clock_are_never_over() {
+    let never = |role| {
+        let mut config = Config::new(role);
+        (config.write_timeout, config.close_timeout) = (Duration::MAX, Duration::MAX);
+        (config.limits.partial_message_timeout, config.limits.flood_window) = (Duration::MAX, Duration::MAX);
+        config.keepalive = Some(KeepaliveConfig { interval: Duration::MAX, timeout: Duration::MAX });
+        config
+    };
+    let (mut client, mut server) = pair_with(&never(Role::Client), &never(Role::Server));
+    let echo = tokio::spawn(async move {
+        while let Some(message) = server.recv().await? {
+            server.send(message).await?;
+        }
+        Ok::<_, Error>(())
+    });
+    // More than the pipe takes: it arrives in parts, and the rest waits to be written.
+    let long = Message::binary(vec![7; 1 << 20]);
+    client.send(long.clone()).await.unwrap();
+    assert!(client.recv().await.unwrap() == Some(long));
+    client.sender().ping(b"").await.unwrap();
+    client.close(1000, "").await.unwrap();
+    echo.await.unwrap().unwrap();
 }

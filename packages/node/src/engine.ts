@@ -23,8 +23,10 @@ export interface Source {
 const FIRST_CONNECTIONS = 256;
 /** How often time acts on unfinished messages and on keepalive, in milliseconds. */
 const TICK = 1000;
-/** The longest payload that is copied into the shared memory; a longer one is passed by itself. */
-const MAX_SHARED = 16 * 1024;
+/** Strings of more UTF-8 than this may become are encoded by themselves. */
+const MAX_SHARED_TEXT = 16 * 1024;
+/** Bytes from this many on are passed by themselves: the native core frames them with one copy instead of two. */
+const MIN_PASSED = 4 * 1024;
 const EMPTY = Buffer.alloc(0) as SlicedBuffer;
 
 // Constants of this module, which the compiler can fold; what is imported is looked up each time.
@@ -125,7 +127,7 @@ export function settleAmount(id: number, bytes: number): void {
 export function sendText(id: number, text: string, flags: number): number {
   // No character takes more than three bytes for each of its UTF-16 units.
   const most = text.length * 3;
-  if (most > MAX_SHARED) {
+  if (most > MAX_SHARED_TEXT) {
     return sendBytes(id, Buffer.from(text), flags | Send.Text);
   }
   makeRoom(most);
@@ -137,7 +139,7 @@ export function sendText(id: number, text: string, flags: number): number {
 /** Sends bytes. Gives their number. */
 export function sendBytes(id: number, bytes: Uint8Array, flags: number): number {
   const length = bytes.length;
-  if (length > MAX_SHARED) {
+  if (length >= MIN_PASSED) {
     amounts[id] = (amounts[id] as number) + length;
     native.send(id, flags, bytes);
     planFlush();

@@ -1,10 +1,7 @@
-/**
- * The events of a WebSocket: real Events that Node's EventTarget dispatches.
- *
- * Where the runtime has the classes, they are the runtime's, so that `instanceof` holds whichever name is used.
- */
+/** The events of a WebSocket beside `message`: real Events that Node's EventTarget dispatches. */
 
 import { inspect } from 'node:util';
+import { MessageEvent } from './message-event';
 import {
   asInterface,
   requireArguments,
@@ -24,7 +21,7 @@ export interface CloseEventInit extends EventInit {
 }
 
 /** The end of a connection (WebSockets Standard, "The CloseEvent interface"). */
-class OwnCloseEvent extends Event {
+export class CloseEvent extends Event {
   readonly #wasClean: boolean;
   readonly #code: number;
   readonly #reason: string;
@@ -62,7 +59,7 @@ export interface ErrorEventInit extends EventInit {
 }
 
 /** An error as an event (HTML Standard, "The ErrorEvent interface"), as the package `ws` fires it. */
-class OwnErrorEvent extends Event {
+export class ErrorEvent extends Event {
   readonly #init: Required<Pick<ErrorEventInit, 'message' | 'filename' | 'lineno' | 'colno' | 'error'>>;
 
   constructor(type: string, init: ErrorEventInit = {}) {
@@ -100,94 +97,27 @@ class OwnErrorEvent extends Event {
   }
 }
 
-asInterface(OwnCloseEvent, 'CloseEvent', ['wasClean', 'code', 'reason']);
-asInterface(OwnErrorEvent, 'ErrorEvent', ['message', 'filename', 'lineno', 'colno', 'error']);
+asInterface(CloseEvent, 'CloseEvent', ['wasClean', 'code', 'reason']);
+asInterface(ErrorEvent, 'ErrorEvent', ['message', 'filename', 'lineno', 'colno', 'error']);
 
-interface Runtime {
-  CloseEvent?: typeof OwnCloseEvent;
-  ErrorEvent?: typeof OwnErrorEvent;
-  MessageEvent: MessageEventConstructor;
-}
-
-/** A message as an event (HTML Standard, "The MessageEvent interface"). */
-export interface MessageEvent<Data = unknown> extends Event {
-  readonly data: Data;
-  readonly origin: string;
-  readonly lastEventId: string;
-  readonly source: unknown;
-  readonly ports: readonly unknown[];
-}
-
-interface MessageEventConstructor {
-  prototype: MessageEvent;
-  new <Data>(type: string, init?: EventInit & { data?: Data; origin?: string }): MessageEvent<Data>;
-}
-
-const runtime = globalThis as unknown as Runtime;
-export const CloseEvent = runtime.CloseEvent ?? OwnCloseEvent;
-export type CloseEvent = OwnCloseEvent;
-export const ErrorEvent = runtime.ErrorEvent ?? OwnErrorEvent;
-export type ErrorEvent = OwnErrorEvent;
-export const MessageEvent = runtime.MessageEvent;
-
-const NO_PORTS: readonly unknown[] = Object.freeze([]);
+let isJoined = false;
 
 /**
- * A MessageEvent as a connection fires it. It is one for `instanceof` and in every attribute, but is made by a plain
- * constructor: the runtime's converts each member of a dictionary, which costs more than the rest of a message's way.
+ * Makes the events instances of the runtime's classes of the same names too, where it has others.
+ *
+ * Not before somebody listens to events: these classes are loaded with all of Node's `fetch`, which takes tens of
+ * milliseconds and 13 MB in Node 22, and servers never need them.
  */
-class FiredMessageEvent extends Event {
-  readonly #data: unknown;
-  readonly #origin: string;
-  readonly #target: unknown;
-
-  constructor(data: unknown, origin: string, target: unknown) {
-    super('message');
-    this.#data = data;
-    this.#origin = origin;
-    this.#target = target;
+export function joinRuntime(): void {
+  if (isJoined) return;
+  isJoined = true;
+  const runtime = globalThis as unknown as Record<string, { prototype: object } | undefined>;
+  for (const own of [CloseEvent, ErrorEvent, MessageEvent]) {
+    const theirs = runtime[own.name];
+    if (theirs !== undefined && theirs !== own && !(own.prototype instanceof (theirs as never))) {
+      Object.setPrototypeOf(own.prototype, theirs.prototype);
+    }
   }
-
-  override get target(): EventTarget | null {
-    return (this.#target as EventTarget | undefined) ?? super.target;
-  }
-
-  override get currentTarget(): EventTarget | null {
-    return (this.#target as EventTarget | undefined) ?? super.currentTarget;
-  }
-
-  get data(): unknown {
-    return this.#data;
-  }
-
-  get origin(): string {
-    return this.#origin;
-  }
-
-  get lastEventId(): string {
-    return '';
-  }
-
-  get source(): unknown {
-    return null;
-  }
-
-  get ports(): readonly unknown[] {
-    return NO_PORTS;
-  }
-
-  override get isTrusted(): boolean {
-    return true;
-  }
-}
-
-asInterface(FiredMessageEvent, 'MessageEvent', ['data', 'origin', 'lastEventId', 'source', 'ports']);
-Object.setPrototypeOf(FiredMessageEvent.prototype, MessageEvent.prototype);
-Object.defineProperty(FiredMessageEvent.prototype, 'constructor', { value: MessageEvent });
-
-/** A message; with a target only where no EventTarget is going to dispatch it. */
-export function messageEvent(data: unknown, origin: string, target?: unknown): Event {
-  return new FiredMessageEvent(data, origin, target);
 }
 
 /**

@@ -5,7 +5,8 @@
 
 import { WsWebSocket } from './ws';
 
-export { CloseEvent, ErrorEvent, MessageEvent } from './events';
+export { CloseEvent, ErrorEvent } from './events';
+export { MessageEvent } from './message-event';
 export type { ClientOptions, DeflateOptions } from './options';
 export { ReconnectingEvent, ReopenEvent } from './reconnecting-events';
 export type { Attempt, PerAttempt, ReconnectingOptions } from './reconnecting-options';

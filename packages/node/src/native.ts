@@ -1,8 +1,8 @@
 /**
  * Finds and loads the native core, and says in types what it exports.
  *
- * A build of this checkout goes first, then the package of this platform that npm installed as an optional
- * dependency of `vaiven`.
+ * A build of this checkout goes first (VAIVEN_NATIVE names another one), then the package of this platform that npm
+ * installed as an optional dependency of `vaiven`.
  */
 
 import { existsSync } from 'node:fs';
@@ -103,7 +103,7 @@ function platformName(): string {
 }
 
 function load(): Native {
-  const local = join(__dirname, '..', 'native', 'vaiven.node');
+  const local = process.env.VAIVEN_NATIVE ?? join(__dirname, '..', 'native', 'vaiven.node');
   const isLocal = existsSync(local);
   const wanted = isLocal ? local : `@vaiven/${platformName()}`;
   try {

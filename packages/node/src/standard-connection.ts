@@ -8,9 +8,10 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { CLOSED, Connection, type ConnectionSettings, type Done, OPEN } from './connection';
 import { isHeard } from './emitter';
 import { explain } from './errors';
-import { closeEvent, errorEvent, messageEvent, openEvent } from './events';
+import { closeEvent, errorEvent, joinRuntime, openEvent } from './events';
 import { Kind } from './link';
 import { toArrayBuffer, toText } from './message-data';
+import { messageEvent } from './message-event';
 import { keep } from './payload';
 import { atEndOfTask, endTask } from './task';
 import type { WebSocket } from './websocket';
@@ -41,6 +42,7 @@ export class StandardConnection extends Connection {
 
   /** Somebody listens to this event now. It is not noticed when nobody does any more: the socket only lives longer. */
   heard(type: string): void {
+    joinRuntime();
     this.#heard.add(type);
     this.hold();
   }

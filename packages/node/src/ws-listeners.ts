@@ -4,7 +4,8 @@
  */
 
 import type { EventEmitter } from 'node:events';
-import { closeEvent, ErrorEvent, messageEvent, openEvent } from './events';
+import { closeEvent, ErrorEvent, openEvent } from './events';
+import { messageEvent } from './message-event';
 
 /** What `addEventListener` takes. */
 export type AnyListener = ((event: never) => unknown) | { handleEvent(event: never): unknown };

@@ -42,6 +42,7 @@ describe('the events', () => {
     assert.ok(
       event instanceof MessageEvent && event instanceof globalThis.MessageEvent && event instanceof Event,
     );
+    assert.equal(Object.getPrototypeOf(event), MessageEvent.prototype);
     assert.equal(String(event), '[object MessageEvent]');
     assert.equal(event.constructor, MessageEvent);
     const { data, origin, lastEventId, source, ports, bubbles, cancelable, isTrusted, target } = event;

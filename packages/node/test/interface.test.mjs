@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
 import vaiven, * as names from 'vaiven';
-import { CloseEvent, ErrorEvent, WebSocket } from 'vaiven';
+import { CloseEvent, ErrorEvent, MessageEvent, WebSocket } from 'vaiven';
 import { echo, next, startServer } from './peers.mjs';
 
 const ATTRIBUTES = ['url', 'readyState', 'bufferedAmount', 'extensions', 'protocol'];
@@ -224,6 +224,35 @@ describe('CloseEvent', () => {
     assert.throws(() => new CloseEvent('x', { code: 1n }), TypeError);
     assert.throws(() => new CloseEvent('x', { reason: Symbol('x') }), TypeError);
     assert.equal(CloseEvent.length, 1);
+  });
+});
+
+describe('MessageEvent', () => {
+  test('has defaults, and converts what it is given', () => {
+    const read = ({ type, data, origin, lastEventId, source, ports }) => [
+      type,
+      data,
+      origin,
+      lastEventId,
+      source,
+      ports,
+    ];
+    for (const init of [undefined, null, {}]) {
+      assert.deepEqual(read(new MessageEvent('x', init)), ['x', null, '', '', null, []]);
+    }
+    const ports = [{}];
+    const event = new MessageEvent('x', { data: 1, origin: 'a\ud800', lastEventId: 2, ports });
+    assert.deepEqual(read(event), ['x', 1, 'a\ufffd', '2', null, ports]);
+    assert.ok(Object.isFrozen(event.ports) && event.ports !== ports);
+    assert.equal(event.isTrusted, false);
+  });
+
+  test('needs new, a type and a dictionary', () => {
+    assert.throws(() => new MessageEvent(), TypeError);
+    assert.throws(() => MessageEvent('x'), TypeError);
+    assert.throws(() => new MessageEvent('x', 1), TypeError);
+    assert.throws(() => new MessageEvent('x', { origin: Symbol('x') }), TypeError);
+    assert.equal(MessageEvent.length, 1);
   });
 });
 

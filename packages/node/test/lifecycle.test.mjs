@@ -7,13 +7,14 @@ import { spawn } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-/** Runs a program; gives its status and what it wrote. */
-function run(name, transport, args = []) {
+/** Runs a program for at most `timeout` milliseconds; gives its status and what it wrote. */
+function run(name, transport, args = [], timeout = 60_000) {
   return new Promise((resolve) => {
     const program = fileURLToPath(new URL(`programs/${name}.mjs`, import.meta.url));
     const child = spawn(process.execPath, ['--expose-gc', program, ...args], {
       env: { ...process.env, VAIVEN_TRANSPORT: transport },
       stdio: ['ignore', 'pipe', 'pipe'],
+      timeout,
     });
     let [out, err] = ['', ''];
     child.stdout.on('data', (chunk) => {
@@ -65,8 +66,8 @@ for (const transport of ['', 'stream']) {
       assert.deepEqual([status, out, err], [0, 'done\n', '']);
     });
 
-    test(`${CONNECTIONS} connections leave nothing behind`, { timeout: CONNECTIONS * 5 }, async () => {
-      const { status, out, err } = await run('churn', transport, [String(CONNECTIONS)]);
+    test(`${CONNECTIONS} connections leave nothing behind`, async () => {
+      const { status, out, err } = await run('churn', transport, [String(CONNECTIONS)], CONNECTIONS * 5);
       assert.deepEqual([status, err], [0, '']);
       const { opened, before, after } = JSON.parse(out);
       assert.equal(opened, CONNECTIONS);

@@ -156,9 +156,10 @@ describe('garbage collection', () => {
 });
 
 describe('vaiven/global', () => {
-  test('installs WebSocket, and what belongs to it where there is none', async () => {
+  test('installs WebSocket and what belongs to it', async () => {
     const { out } = await run(
-      `const own = ['WebSocket', 'CloseEvent', 'ErrorEvent', 'WebSocketStream', 'WebSocketError'].map((name) => {
+      `const names = ['WebSocket', 'CloseEvent', 'ErrorEvent', 'MessageEvent', 'WebSocketStream', 'WebSocketError'];
+       const own = names.map((name) => {
          const { enumerable, writable, configurable } = Object.getOwnPropertyDescriptor(globalThis, name);
          return [enumerable, writable, configurable].join();
        });

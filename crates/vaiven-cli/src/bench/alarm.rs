@@ -6,22 +6,19 @@ use std::time::Duration;
 /// One timer, used again and again.
 #[derive(Debug)]
 pub(super) struct Alarm {
+    /// A timer of the kernel's, which tokio takes for a pipe: it waits until there is something to read and reads it,
+    /// and that is all there is to do. Its type for descriptors of every kind cannot be made without `unsafe`.
     #[cfg(target_os = "linux")]
-    timer: tokio::io::unix::AsyncFd<rustix::fd::OwnedFd>,
+    timer: tokio::net::unix::pipe::Receiver,
 }
 
 #[cfg(target_os = "linux")]
 impl Alarm {
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe for the sake of types whose descriptor changes; an OwnedFd keeps its own"
-    )]
     pub(super) fn new() -> io::Result<Self> {
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        let timer = tokio::io::unix::AsyncFd::with_interest(timer, tokio::io::Interest::READABLE)?;
-        Ok(Self { timer })
+        Ok(Self { timer: tokio::net::unix::pipe::Receiver::from_owned_fd_unchecked(timer)? })
     }
 
     /// Waits for so long.
@@ -33,15 +30,14 @@ impl Alarm {
         let value = Timespec::try_from(span)
             .map_err(|_| io::Error::other("it is too long for the system's timer"))?;
         let spec = Itimerspec { it_interval: never, it_value: value };
-        timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::empty(), &spec)?;
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &spec)?;
         loop {
-            let mut guard = self.timer.readable().await?;
-            let rung = guard.try_io(|timer| {
-                let mut count = [0; 8];
-                rustix::io::read(timer.get_ref(), &mut count).map_err(io::Error::from)
-            });
-            if let Ok(rung) = rung {
-                return rung.map(drop);
+            self.timer.readable().await?;
+            // How often it rang.
+            let mut count = [0; 8];
+            match self.timer.try_read(&mut count) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                rung => return rung.map(drop),
             }
         }
     }

@@ -5,7 +5,7 @@
 //! 1. [`HeadScanner`] finds the end of a head in growing input and enforces [`HeadLimits`];
 //!    [`RequestHead`] and [`ResponseHead`] are what the head says.
 //! 2. A server calls [`RequestHead::upgrade`] (or [`Upgrade::check`] when another parser read the request), asks
-//!    its [`OriginPolicy`], and answers with an [`Acceptance`] or a [`Refusal`].
+//!    its [`HostPolicy`] and its [`OriginPolicy`], and answers with an [`Acceptance`] or a [`Refusal`].
 //! 3. A client writes a [`ClientRequest`] and reads the answer with the [`ResponseReader`] that belongs to it.
 
 mod acceptance;
@@ -15,6 +15,7 @@ pub mod extension;
 mod field;
 mod fields;
 mod head;
+mod host;
 mod key;
 mod origin;
 mod refusal;
@@ -30,6 +31,7 @@ pub use extension::{Extension, MalformedExtensions};
 pub use field::FieldError;
 pub use fields::Fields;
 pub use head::{HeadError, HeadExtent, HeadLimits, HeadScanner};
+pub use host::{AllowedHost, HostPolicy, HostRefusal, ParseHostError};
 pub use key::{AcceptKey, Key};
 pub use origin::{Origin, OriginPolicy, OriginRefusal, ParseOriginError, Scheme};
 pub use refusal::Refusal;

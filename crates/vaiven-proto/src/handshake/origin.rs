@@ -3,7 +3,8 @@
 //! A browser lets any page open a WebSocket to any host and sends the host's cookies along; only the server can
 //! refuse. The policy compares what came with `Host` or with a list, and says in its refusal how to allow it.
 
-use std::{fmt, net::Ipv6Addr, str::FromStr};
+use super::host::{Host, excerpt};
+use std::{fmt, str::FromStr};
 
 /// How the client reached the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -224,49 +225,6 @@ impl fmt::Display for Parts<'_> {
     }
 }
 
-/// A host: names are compared without regard to case, IPv6 addresses by value.
-#[derive(Clone, Copy, Debug)]
-enum Host<'a> {
-    Name(&'a str),
-    Ipv6(Ipv6Addr),
-}
-
-impl<'a> Host<'a> {
-    /// Splits `host[:port]`.
-    fn parse(authority: &'a str) -> Option<(Self, Option<u16>)> {
-        let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
-            let (address, rest) = rest.split_once(']')?;
-            let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
-            (Self::Ipv6(address.parse().ok()?), port)
-        } else {
-            let (name, port) = match authority.split_once(':') {
-                Some((name, port)) => (name, Some(port)),
-                None => (authority, None),
-            };
-            let is_name =
-                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-            if !name.bytes().all(is_name) {
-                return None;
-            }
-            (Self::Name(name), port)
-        };
-        let Some(port) = port else { return Some((host, None)) };
-        // `u16::from_str` would also take a plus sign.
-        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
-        Some((host, Some(port.parse().ok().filter(|_| is_number)?)))
-    }
-}
-
-impl PartialEq for Host<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Name(a), Self::Name(b)) => a.eq_ignore_ascii_case(b),
-            (Self::Ipv6(a), Self::Ipv6(b)) => a == b,
-            _ => false,
-        }
-    }
-}
-
 fn default_port(scheme: &str) -> Option<u16> {
     if scheme.eq_ignore_ascii_case("http") {
         Some(80)
@@ -275,13 +233,6 @@ fn default_port(scheme: &str) -> Option<u16> {
     } else {
         None
     }
-}
-
-/// Enough of what came to recognise it in a log.
-fn excerpt(text: &str) -> String {
-    const MAX_BYTES: usize = 256;
-    let shown = text.split_at(text.floor_char_boundary(MAX_BYTES)).0;
-    shown.escape_debug().to_string()
 }
 
 /// Why an origin was refused. Its text names what came, what it was compared with, and how to allow it.

@@ -3,7 +3,7 @@
 //! Every refusal closes the connection, so that nothing pipelined behind it is ever answered.
 
 use super::field::check_field;
-use super::{FieldError, HeadError, OriginRefusal};
+use super::{FieldError, HeadError, HostRefusal, OriginRefusal};
 use bytes::{BufMut, BytesMut};
 use std::{borrow::Cow, fmt};
 
@@ -64,6 +64,11 @@ impl Refusal {
     /// 403: the request comes from a page whose origin is not allowed.
     pub fn forbidden_origin(origin: &OriginRefusal) -> Self {
         Self::new(403, "origin", format!("This connection is refused: {origin}."))
+    }
+
+    /// 403: the request names the server as it may not be named.
+    pub fn host_not_allowed(host: &HostRefusal) -> Self {
+        Self::new(403, "host_not_allowed", format!("This request is refused: {host}."))
     }
 
     /// 503: the server has as many connections as it may have. The client may come back after as many seconds.

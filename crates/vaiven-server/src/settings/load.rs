@@ -135,8 +135,11 @@ impl Given {
             (Some(_), None) => self.complain("tls_cert", without("tls_key")),
             (None, Some(_)) => self.complain("tls_key", without("tls_cert")),
             (Some(_), Some(key)) => {
-                if is_world_readable(key) {
-                    let why = format!("{0} can be read by everybody: chmod 600 {0}", key.display());
+                if key_access(key) == KeyAccess::WritableByAll {
+                    let why = format!(
+                        "{0} can be replaced by every user of this machine: chmod o= {0}",
+                        key.display()
+                    );
                     self.complain("tls_key", why);
                 } else if let Err(error) = settings.tls() {
                     self.complain("tls_cert", error.to_string());
@@ -186,18 +189,38 @@ fn most_open_files() -> Option<usize> {
     None
 }
 
-/// Whether a file is open to other users than its own.
-fn is_world_readable(path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o004 != 0)
+/// What users who neither own a private key nor are of its group may do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeyAccess {
+    None,
+    ReadableByAll,
+    WritableByAll,
+}
+
+#[cfg(unix)]
+fn key_access(path: &Path) -> KeyAccess {
+    use std::os::unix::fs::PermissionsExt;
+    match fs::metadata(path).map_or(0, |data| data.permissions().mode()) {
+        mode if mode & 0o002 != 0 => KeyAccess::WritableByAll,
+        mode if mode & 0o004 != 0 => KeyAccess::ReadableByAll,
+        _ => KeyAccess::None,
     }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        false
-    }
+}
+
+#[cfg(not(unix))]
+fn key_access(_: &Path) -> KeyAccess {
+    KeyAccess::None
+}
+
+/// What is right and may still be unwise, as sentences for the log. A private key that everybody may read is what
+/// Docker and Kubernetes mount by default, in containers without other users, so it does not keep a server from
+/// starting.
+pub(crate) fn warnings(settings: &Settings) -> Vec<String> {
+    let exposed = settings.tls_key.iter().filter(|key| key_access(key) == KeyAccess::ReadableByAll);
+    let warning = |key: &PathBuf| {
+        format!("tls_key: {0} can be read by every user of this machine: chmod o= {0}", key.display())
+    };
+    exposed.map(warning).collect()
 }
 
 /// A line of the file as a setting and its value.

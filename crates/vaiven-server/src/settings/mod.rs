@@ -17,7 +17,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use vaiven::server::{
-    ForwardedField, IpNetwork, Origin, OriginPolicy, ServerConfig, TlsConfig, TlsError, TrustedProxies,
+    AllowedHost, ForwardedField, HostPolicy, IpNetwork, Origin, OriginPolicy, ServerConfig, TlsConfig,
+    TlsError, TrustedProxies,
 };
 use vaiven::{DeflateConfig, KeepaliveConfig, Limits};
 
@@ -28,6 +29,7 @@ use vaiven::{DeflateConfig, KeepaliveConfig, Limits};
 pub struct Settings {
     pub listen: SocketAddr,
     pub profile: Profile,
+    pub allowed_hosts: AllowedHosts,
     pub origins: Origins,
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
@@ -68,6 +70,17 @@ pub enum Profile {
     /// For the Autobahn|Testsuite and for benchmarks: long messages in many fragments, as fast as they come,
     /// compressed where the client offers it.
     Autobahn,
+}
+
+/// By which names the server may be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedHosts {
+    /// By those of this machine on a loopback address without TLS, elsewhere by every name.
+    Auto,
+    /// By these names and those of this machine.
+    LoopbackAnd(Vec<AllowedHost>),
+    /// By every name.
+    Any,
 }
 
 /// Which pages may connect.
@@ -126,6 +139,7 @@ impl Settings {
         let standard = Self {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             profile,
+            allowed_hosts: AllowedHosts::Auto,
             origins: Origins::SameAnd(Vec::new()),
             tls_cert: None,
             tls_key: None,
@@ -177,6 +191,11 @@ impl Settings {
         }
     }
 
+    /// What is right and may still be unwise, as sentences: they are logged when a server starts.
+    pub fn warnings(&self) -> Vec<String> {
+        load::warnings(self)
+    }
+
     /// The certificate to show, if there is one.
     ///
     /// # Errors
@@ -188,6 +207,13 @@ impl Settings {
 
     pub(crate) fn server_config(&self, tls: Option<TlsConfig>) -> ServerConfig {
         let mut config = ServerConfig::default();
+        config.allowed_hosts = match &self.allowed_hosts {
+            AllowedHosts::Auto => None,
+            AllowedHosts::LoopbackAnd(list) => {
+                Some(list.iter().cloned().fold(HostPolicy::loopback(), HostPolicy::allow))
+            }
+            AllowedHosts::Any => Some(HostPolicy::any()),
+        };
         config.origins = match &self.origins {
             Origins::Any => OriginPolicy::any(),
             Origins::SameAnd(list) => {

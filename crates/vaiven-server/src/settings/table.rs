@@ -67,6 +67,9 @@ settings! {
     profile: "NAME",
         "Set of limits to start from",
         "`standard` holds against strangers. `autobahn` lifts the limits for the Autobahn|Testsuite and for benchmarks: messages of 64 MiB in 1,048,576 fragments, no rate to speak of, compression.";
+    allowed_hosts: "HOSTS",
+        "Names by which the server may be reached besides localhost, as app.example, or .app.example with all names below it; * allows every name",
+        "On a loopback address without TLS the names and addresses of this machine alone: else a foreign page could let its own name lead to this machine (DNS rebinding), and the browser would take the server for that page's own. Elsewhere every name: under TLS the browser has checked it, and by which names a network calls the server is not known; list them to be strict there too. A proxy on the same machine that passes on the Host of its clients needs its name here, or tells as one of trusted_proxies that they came by https.";
     origins: "ORIGINS",
         "Pages that may connect besides the server's own, as https://app.example; * allows every page",
         "A browser lets any page connect to any server, in its visitor's name; only the server can refuse. Programs that are no browsers send no Origin and are let in.";
@@ -75,7 +78,7 @@ settings! {
         "Without it the server speaks in the clear, for use on one machine or behind a proxy. With it browsers are told to use nothing but TLS for a year (HSTS), except at localhost and at IP addresses.";
     tls_key: "FILE",
         "Private key of the certificate, in PEM",
-        "";
+        "One that every user of the machine may read is warned of in the log, as it is what Docker and Kubernetes mount; one that every user may replace is refused.";
     trusted_proxies: "NETWORKS",
         "Proxies whose word about the client's address counts, as 10.0.0.0/8",
         "None: anybody can send the field. Behind a proxy that is not listed all clients have the proxy's address, and share its limits.";
@@ -126,16 +129,16 @@ settings! {
         "A large office behind one address fits. One more is answered with 429.";
     handshake_rate: "COUNT",
         "Connections per second that are taken in all",
-        "What a core or two do with TLS, so that those who are connected do not starve while everyone comes back at once. More are answered with 503.";
+        "What a core or two do with TLS, so that those who are connected do not starve while everyone comes back at once. More are answered with 503, or under TLS, where an answer costs as much as a connection, closed without one.";
     handshake_rate_per_ip: "COUNT",
         "Connections per second that one address may open in the long run",
-        "A person with a browser opens a handful. More are answered with 429.";
+        "A person with a browser opens a handful. More are answered with 429, or under TLS closed without an answer.";
     handshake_burst_per_ip: "COUNT",
         "Connections that one address may open at once",
         "An office after a power cut.";
     write_timeout: "SECONDS",
         "How long a client may take nothing of what waits for it",
-        "Longer than a phone needs to change networks. Then the connection is dropped.";
+        "Longer than a phone needs to change networks. Then the connection is dropped. Under TLS progress is seen in steps of up to 64 KiB: whoever takes less than that in this time takes nothing.";
     handshake_timeout: "SECONDS",
         "How long the opening handshake, and each request for a page, may take",
         "A phone on a bad network needs a few seconds.";

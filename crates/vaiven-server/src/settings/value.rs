@@ -1,6 +1,6 @@
 //! Values as they are written, and the types that settings have.
 
-use super::{LogFormat, LogLevel, MetricsFrom, Origins, Profile};
+use super::{AllowedHosts, LogFormat, LogLevel, MetricsFrom, Origins, Profile};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -228,6 +228,36 @@ impl Field for Origins {
             Self::Any => "[\"*\"]".to_owned(),
             Self::SameAnd(list) => {
                 let list: Vec<_> = list.iter().map(|origin| format!("\"{origin}\"")).collect();
+                format!("[{}]", list.join(", "))
+            }
+        }
+    }
+}
+
+impl Field for AllowedHosts {
+    const KIND: Kind = Kind::List;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        let Value::List(list) = value else { return Err(Self::KIND.expected()) };
+        match &list[..] {
+            [] => Ok(Self::Auto),
+            [star] if star == "*" => Ok(Self::Any),
+            list if list.iter().any(|host| host == "*") => {
+                Err("\"*\" allows every name, so it must stand alone".to_owned())
+            }
+            list => {
+                let parsed = list.iter().map(|host| host.parse().map_err(|error| format!("{error}")));
+                parsed.collect::<Result<_, _>>().map(Self::LoopbackAnd)
+            }
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Auto => "[]".to_owned(),
+            Self::Any => "[\"*\"]".to_owned(),
+            Self::LoopbackAnd(list) => {
+                let list: Vec<_> = list.iter().map(|host| format!("\"{host}\"")).collect();
                 format!("[{}]", list.join(", "))
             }
         }

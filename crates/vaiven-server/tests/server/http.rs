@@ -222,3 +222,19 @@ async fn a_client_that_reads_no_page_gives_its_place_up() {
     assert_eq!(server.stop(CloseCode::RESTART).await.dropped, 0);
     drop(deaf);
 }
+
+#[tokio::test]
+async fn a_time_too_long_for_the_clock_is_as_good_as_a_long_one() {
+    let server = TestServer::with(|settings| {
+        (settings.handshake_timeout, settings.write_timeout) = (Duration::MAX, Duration::MAX);
+        (settings.drain_timeout, settings.close_timeout) = (Duration::MAX, Duration::MAX);
+    })
+    .await;
+    let mut wire = server.wire().await;
+    for _ in 0..2 {
+        wire.send(&server.get("/health", "")).await;
+        assert!(wire.answer().await.starts_with("HTTP/1.1 200 "));
+    }
+    drop(wire);
+    assert_eq!(server.stop(CloseCode::RESTART).await.dropped, 0);
+}

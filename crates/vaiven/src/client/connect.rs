@@ -5,6 +5,7 @@
 //! one failed; the first that succeeds wins and the others are dropped, which closes their sockets.
 
 use super::error::{DialError, DialPhase};
+use crate::deadline;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -29,10 +30,7 @@ pub(super) struct Deadline {
 
 impl Deadline {
     pub(super) fn after(after: Duration) -> Self {
-        let now = Instant::now();
-        // A limit too long for the clock is as good as thirty years.
-        let at = now.checked_add(after).unwrap_or_else(|| now + Duration::from_hours(24 * 365 * 30));
-        Self { at, after }
+        Self { at: deadline::after(after), after }
     }
 
     /// The moment.

@@ -1,7 +1,7 @@
 //! Who may begin a handshake now: addresses and times to a verdict. It knows no socket and no clock.
 //!
 //! Rates are token buckets, kept as the time at which the bucket is full again. The table of addresses is bounded
-//! by what fills it: an address gets a row only with a handshake that is admitted, and loses it when it has no
+//! by what fills it: an address gets a row only with a handshake within the rates, and loses it when it has no
 //! connection and its bucket is full again.
 
 use super::ServerConfig;
@@ -131,21 +131,17 @@ impl Admission {
     /// Counts a connection that begins a handshake. `None` stands for a client that is not known yet, behind a
     /// proxy: [`admit_ip`](Self::admit_ip) follows.
     pub(super) fn admit(&mut self, ip: Option<IpKey>, now: Instant) -> Result<(), Denial> {
+        // The rates come before the caps: to be told of a cap costs as much as a handshake that is admitted.
+        if let Some(ip) = ip {
+            self.spend(ip, now)?;
+        }
         if self.connections >= self.limits.max_connections {
             return Err(Denial::Connections);
         }
-        // An address that comes too often must not use up what is there for all.
         if let Some(ip) = ip {
-            self.check_ip(ip, now)?;
+            self.enter(ip)?;
         }
-        if !self.total.allows(self.limits.total, now) {
-            return Err(Denial::Rate);
-        }
-        self.total.take(self.limits.total, now);
         self.connections += 1;
-        if let Some(ip) = ip {
-            self.enter(ip, now);
-        }
         Ok(())
     }
 
@@ -156,9 +152,8 @@ impl Admission {
 
     /// Counts the client of an admitted connection.
     pub(super) fn admit_ip(&mut self, ip: IpKey, now: Instant) -> Result<(), Denial> {
-        self.check_ip(ip, now)?;
-        self.enter(ip, now);
-        Ok(())
+        self.spend(ip, now)?;
+        self.enter(ip)
     }
 
     /// A connection is over.
@@ -175,34 +170,32 @@ impl Admission {
         self.connections
     }
 
-    fn check_ip(&self, ip: IpKey, now: Instant) -> Result<(), Denial> {
-        let per_ip = self.limits.per_ip;
-        let Some(visitor) = self.visitors.get(&ip) else {
-            return if self.limits.max_connections_per_ip == 0 {
-                Err(Denial::ConnectionsPerIp)
-            } else if per_ip.tolerance().is_none() {
-                Err(Denial::RatePerIp)
-            } else {
-                Ok(())
-            };
-        };
-        if visitor.connections >= self.limits.max_connections_per_ip {
-            Err(Denial::ConnectionsPerIp)
-        } else if !visitor.bucket.allows(per_ip, now) {
-            Err(Denial::RatePerIp)
-        } else {
-            Ok(())
+    /// Takes a handshake out of the rate of the address, and out of that of all. The address is judged first: one that
+    /// comes too often must not use up what is there for all.
+    fn spend(&mut self, ip: IpKey, now: Instant) -> Result<(), Denial> {
+        let new = Visitor { connections: 0, bucket: Bucket { full_at: now } };
+        let mut bucket = self.visitors.get(&ip).unwrap_or(&new).bucket;
+        if !bucket.allows(self.limits.per_ip, now) {
+            return Err(Denial::RatePerIp);
         }
-    }
-
-    fn enter(&mut self, ip: IpKey, now: Instant) {
+        if !self.total.allows(self.limits.total, now) {
+            return Err(Denial::Rate);
+        }
         if self.visitors.len() >= self.sweep_at {
             self.sweep(now);
         }
-        let new = Visitor { connections: 0, bucket: Bucket { full_at: now } };
-        let visitor = self.visitors.entry(ip).or_insert(new);
-        visitor.connections += 1;
-        visitor.bucket.take(self.limits.per_ip, now);
+        self.total.take(self.limits.total, now);
+        bucket.take(self.limits.per_ip, now);
+        self.visitors.entry(ip).or_insert(new).bucket = bucket;
+        Ok(())
+    }
+
+    /// Counts a connection of an address, which has paid for it and so has its row.
+    fn enter(&mut self, ip: IpKey) -> Result<(), Denial> {
+        let max = self.limits.max_connections_per_ip;
+        let visitor = self.visitors.get_mut(&ip).filter(|visitor| visitor.connections < max);
+        visitor.ok_or(Denial::ConnectionsPerIp)?.connections += 1;
+        Ok(())
     }
 
     /// Forgets addresses that are as if they had never come. Each sweep is paid for by the arrivals before it.
@@ -286,6 +279,40 @@ mod tests {
         assert_eq!(admission.admit(ip(500), now), Err(Denial::Rate));
         assert_eq!(admission.admit(ip(500), now + millis(1)), Ok(()));
         assert_eq!(admission.admit(ip(501), now + millis(1)), Err(Denial::Rate));
+    }
+
+    #[test]
+    fn behind_a_proxy_one_client_cannot_use_up_the_rate_of_all() {
+        let (mut admission, now) = admission(|config| config.max_connections = 10_000);
+        for number in 0..2_000 {
+            assert_eq!(admission.admit(None, now), Ok(()), "{number}");
+            if admission.admit_ip(IpKey::V4(Ipv4Addr::LOCALHOST), now).is_err() {
+                admission.leave(None);
+            }
+        }
+        assert_eq!(admission.connections(), 100);
+        for number in 0..900 {
+            assert_eq!(admission.admit(None, now), Ok(()), "{number}");
+            assert_eq!(admission.admit_ip(IpKey::V6(number), now), Ok(()), "{number}");
+        }
+        assert_eq!(admission.admit(None, now), Ok(()));
+        assert_eq!(admission.admit_ip(IpKey::V6(900), now), Err(Denial::Rate));
+    }
+
+    #[test]
+    fn who_is_turned_away_at_a_cap_pays_for_the_answer() {
+        let one: fn(&mut ServerConfig) = |config| config.max_connections = 1;
+        let one_per_ip: fn(&mut ServerConfig) = |config| config.max_connections_per_ip = 1;
+        for adapt in [one, one_per_ip] {
+            let (mut admission, now) = admission(adapt);
+            assert_eq!(admission.admit(ip(1), now), Ok(()));
+            for _ in 1..100 {
+                let denial = admission.admit(ip(1), now).unwrap_err();
+                assert!(matches!(denial, Denial::Connections | Denial::ConnectionsPerIp), "{denial:?}");
+            }
+            assert_eq!(admission.admit(ip(1), now), Err(Denial::RatePerIp));
+            assert_eq!(admission.connections(), 1);
+        }
     }
 
     #[test]

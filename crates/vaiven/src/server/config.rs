@@ -4,8 +4,9 @@
 use super::TlsConfig;
 use super::TrustedProxies;
 use crate::{Config, DeflateConfig, Role};
+use std::net::IpAddr;
 use std::time::Duration;
-use vaiven_proto::handshake::{HeadLimits, OriginPolicy};
+use vaiven_proto::handshake::{HeadLimits, HostPolicy, OriginPolicy, Refusal, Scheme};
 
 /// Settings of a server.
 ///
@@ -28,6 +29,11 @@ pub struct ServerConfig {
     pub tls_timeout: Duration,
     /// Bytes, fields and line length of a request.
     pub head_limits: HeadLimits,
+    /// By which names the server may be reached. `None`, the default, is [`HostPolicy::loopback`] where a
+    /// [`Server`](super::Server) listens on a loopback address without TLS: else a foreign page could let its own name
+    /// lead to this machine (DNS rebinding), and would be of the same origin. Elsewhere it is every name: under TLS
+    /// the browser has checked the name, and what other names a server on a network has is not known.
+    pub allowed_hosts: Option<HostPolicy>,
     /// Which pages may connect. The same origin only, so that no foreign page talks in its visitors' names; a
     /// client that is no browser sends no Origin and is taken.
     pub origins: OriginPolicy,
@@ -47,9 +53,10 @@ pub struct ServerConfig {
     pub max_connections_per_ip: u32,
     /// Handshakes per second of all clients together, with a burst of one second's worth. 1,000: what a core or
     /// two do with TLS, so that those who are connected do not starve while everyone comes back at once. More are
-    /// refused with 503.
+    /// refused with 503; under TLS, where that would take a handshake, they are closed without a word.
     pub max_handshakes_per_second: u32,
-    /// Handshakes per second of one IP address. 20, after a burst. More are refused with 429.
+    /// Handshakes per second of one IP address. 20, after a burst. More are refused with 429; under TLS they are closed
+    /// without a word. Behind a trusted proxy the client is known only by its request, which comes behind TLS.
     pub max_handshakes_per_second_per_ip: u32,
     /// Handshakes that one IP address may begin at once. 100: an office after a power cut.
     pub handshake_burst_per_ip: u32,
@@ -72,6 +79,7 @@ impl Default for ServerConfig {
             handshake_timeout: Duration::from_secs(10),
             tls_timeout: Duration::from_secs(5),
             head_limits: HeadLimits::default(),
+            allowed_hosts: None,
             origins: OriginPolicy::same_origin().allow_absent(),
             subprotocols: Vec::new(),
             deflate: None,
@@ -94,12 +102,36 @@ impl Default for ServerConfig {
 const SPARE_FILES: usize = 512;
 
 impl ServerConfig {
+    /// Judges the `Host` of a request, as that of every opening handshake is judged: for requests of another protocol
+    /// on the same port. `listener` is the address that the server listens on, where it is known.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to answer with, where [`allowed_hosts`](Self::allowed_hosts) does not allow the name.
+    pub fn check_host(&self, host: &str, scheme: Scheme, listener: Option<IpAddr>) -> Result<(), Refusal> {
+        let judged = match &self.allowed_hosts {
+            Some(policy) => policy.check(host),
+            None if scheme != Scheme::Https && listener.is_some_and(|ip| ip.to_canonical().is_loopback()) => {
+                HostPolicy::loopback().check(host)
+            }
+            None => Ok(()),
+        };
+        judged.map_err(|refusal| Refusal::host_not_allowed(&refusal))
+    }
+
     /// `max_connections`, lowered to what the process may open.
     pub(super) fn affordable_connections(&self) -> usize {
         // A system that allows fewer than the spare ones leaves half of them for connections.
         let files =
             open_files_limit().map_or(usize::MAX, |files| files.saturating_sub(SPARE_FILES).max(files / 2));
         self.max_connections.min(files)
+    }
+
+    /// Whether clients speak TLS.
+    pub(super) fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     /// Whole seconds, random, for `Retry-After`.

@@ -4,6 +4,7 @@ use super::handshake::{Peer, read_head, write_refusal};
 use super::listener::{Observer, ServerEvent};
 use super::registry::{Permit, Tally, TaskHold};
 use super::{AcceptError, Handshake, Refusal, ServerConfig};
+use crate::deadline;
 use crate::transport::Transport;
 use std::io;
 use std::net::SocketAddr;
@@ -40,12 +41,12 @@ pub(super) async fn open(
 ) -> Option<Handshake> {
     let shared = Arc::clone(permit.shared());
     let config = &shared.config;
-    let deadline = Instant::now() + config.handshake_timeout;
+    let deadline = deadline::after(config.handshake_timeout);
     let refused = |refusal: &Refusal| {
         Tally::add(&shared.tally.refused);
         observer(ServerEvent::Refused(address, refusal));
     };
-    let secured = timeout_at(deadline.min(Instant::now() + config.tls_timeout), secure(stream, config)).await;
+    let secured = timeout_at(deadline.min(deadline::after(config.tls_timeout)), secure(stream, config)).await;
     let (transport, scheme) = match secured.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(secured) => secured,
         Err(error) => {
@@ -66,7 +67,8 @@ pub(super) async fn open(
         }
         Err(AcceptError::Io(_)) => return None,
     };
-    let peer = Peer { address: Some(address), client_ip: Some(address.ip().to_canonical()), scheme };
+    let client_ip = Some(address.ip().to_canonical());
+    let peer = Peer { address: Some(address), client_ip, scheme, listener: shared.listener };
     let mut handshake = Handshake::new(request, transport, read_ahead, deadline, Arc::clone(config), peer);
     let judged = judge(&mut handshake, &mut permit, address);
     if let Err(refusal) = judged {
@@ -88,7 +90,9 @@ fn judge(handshake: &mut Handshake, permit: &mut Permit, address: SocketAddr) ->
             Scheme::Https => Scheme::Https,
             _ => proxies.scheme(handshake.request()),
         };
-        handshake.set_peer(Peer { address: Some(address), client_ip: Some(client_ip), scheme });
+        let peer =
+            Peer { address: Some(address), client_ip: Some(client_ip), scheme, listener: shared.listener };
+        handshake.set_peer(peer);
         permit.admit_ip(client_ip)?;
     }
     if shared.is_draining() { Err(shared.refusal_for_drain()) } else { Ok(()) }
@@ -107,8 +111,7 @@ async fn secure(stream: TcpStream, config: &ServerConfig) -> io::Result<(Transpo
 
 /// Tells a client that it is refused, whatever it asks.
 pub(super) async fn refuse_unread(stream: TcpStream, config: &Arc<ServerConfig>, refusal: Refusal) {
-    let begin = Instant::now();
-    let secured = timeout_at(begin + config.tls_timeout, secure(stream, config)).await;
+    let secured = timeout_at(deadline::after(config.tls_timeout), secure(stream, config)).await;
     let Ok(Ok((mut transport, _))) = secured else { return };
     // A client that is answered before it has asked may take the answer for a mistake.
     let deadline = Instant::now() + REFUSED_READ_TIMEOUT;

@@ -1,6 +1,7 @@
 //! What runs a server from outside: counts, and the way to its end in which no connection is forgotten.
 
 use super::registry::Shared;
+use crate::deadline;
 use crate::sender::Sender;
 use crate::{CloseCode, CloseFrame, WebSocket};
 use std::sync::Arc;
@@ -79,7 +80,7 @@ pub struct ServerCounts {
     pub accepted: u64,
     /// Connections refused so far with an answer, before a handler saw them.
     pub refused: u64,
-    /// Connections closed so far without a word, since too many were being refused.
+    /// Connections closed so far without a word, since too many were being refused or, under TLS, begun.
     pub dropped: u64,
     /// TLS handshakes that failed or took too long.
     pub tls_failures: u64,
@@ -93,7 +94,7 @@ impl ServerHandle {
     /// A handle without a listener, for connections that another server accepts: give it each with
     /// [`track`](Self::track), and drain them when that server stops.
     pub fn detached() -> Self {
-        Self { shared: Shared::new(Arc::default()) }
+        Self { shared: Shared::new(Arc::default(), None) }
     }
 
     /// Counts a connection that another server accepted, wherever it is moved. Limits are that server's. Once a
@@ -138,7 +139,7 @@ impl ServerHandle {
     /// # Cancel safety
     /// Dropped, it stops closing connections; the server lets nobody in all the same. Another call goes on.
     pub async fn drain(&self, options: DrainOptions) -> DrainReport {
-        let deadline = Instant::now() + options.timeout;
+        let deadline = deadline::after(options.timeout);
         let frame = CloseFrame::new(options.code, &options.reason);
         self.shared.begin_drain(frame.clone());
         let mut report = DrainReport { connections: self.shared.places(), ..DrainReport::default() };

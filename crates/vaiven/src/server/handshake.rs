@@ -2,6 +2,7 @@
 
 use super::ServerConfig;
 use super::registry::Permit;
+use crate::deadline;
 use crate::transport::Transport;
 use crate::{Deflate, Role, WebSocket};
 use bytes::BytesMut;
@@ -69,6 +70,15 @@ pub(super) struct Peer {
     pub(super) address: Option<SocketAddr>,
     pub(super) client_ip: Option<IpAddr>,
     pub(super) scheme: Scheme,
+    /// The address that the server listens on.
+    pub(super) listener: Option<IpAddr>,
+}
+
+impl Peer {
+    /// On a stream or in a request from elsewhere.
+    pub(super) fn unknown(scheme: Scheme) -> Self {
+        Self { address: None, client_ip: None, scheme, listener: None }
+    }
 }
 
 /// A [`Handshake`] taken apart, for another protocol on the same port.
@@ -151,7 +161,7 @@ impl Handshake {
     }
 
     async fn read_first(mut transport: Transport, config: Arc<ServerConfig>) -> Result<Self, AcceptError> {
-        let deadline = Instant::now() + config.handshake_timeout;
+        let deadline = deadline::after(config.handshake_timeout);
         let never = std::future::pending();
         let (request, read_ahead) = match read_head(&mut transport, config.head_limits, deadline, never).await
         {
@@ -159,12 +169,12 @@ impl Handshake {
             Err(AcceptError::Refused(refusal)) => return Err(write_refusal(transport, refusal).await),
             Err(error) => return Err(error),
         };
-        // The address is asked for when somebody wants it: that is a call of the system.
-        let (address, scheme) = match &transport {
-            Transport::Tcp(_) => (None, Scheme::Http),
-            Transport::Other(_) => (None, Scheme::Unknown),
+        let scheme = match &transport {
+            Transport::Tcp(_) => Scheme::Http,
+            Transport::Other(_) => Scheme::Unknown,
         };
-        let peer = Peer { address, client_ip: None, scheme };
+        // The address is asked for when somebody wants it: that is a call of the system.
+        let peer = Peer::unknown(scheme);
         Ok(Self::new(request, transport, read_ahead, deadline, config, peer))
     }
 
@@ -212,8 +222,8 @@ impl Handshake {
         self.inner.permit = Some(permit);
     }
 
-    /// Accepts the request as the config says: by the rules of RFC 6455, the Origin policy, the subprotocols and
-    /// the compression.
+    /// Accepts the request as the config says: by the rules of RFC 6455, the allowed hosts, the Origin policy, the
+    /// subprotocols and the compression.
     ///
     /// # Errors
     /// [`AcceptError::Refused`], answered already, when the request breaks a rule, comes from a foreign origin, or
@@ -285,9 +295,9 @@ impl Inner {
             acceptance.write(&mut response);
             response
         };
-        let (request, scheme) = (&self.request, self.peer.scheme);
+        let request = &self.request;
         let fields = request.fields().iter();
-        answer(request.method(), request.version(), fields, &self.config, scheme, decide, write)
+        answer(request.method(), request.version(), fields, &self.config, self.peer, decide, write)
     }
 
     async fn finish(mut self: Box<Self>, answer: Result<Answer, Refusal>) -> Result<WebSocket, AcceptError> {
@@ -358,14 +368,15 @@ pub(super) fn answer<'a, R>(
     version: HttpVersion,
     fields: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
     config: &ServerConfig,
-    scheme: Scheme,
+    peer: Peer,
     decide: impl FnOnce(&Upgrade<'_>, &mut Acceptance<'_>) -> Result<(), Refusal>,
     write: impl FnOnce(&Acceptance<'_>) -> R,
 ) -> Result<(R, Option<Deflate>), Refusal> {
     let upgrade = Upgrade::check(method, version, fields)?;
+    config.check_host(upgrade.host(), peer.scheme, peer.listener)?;
     config
         .origins
-        .check(upgrade.origin(), upgrade.host(), scheme)
+        .check(upgrade.origin(), upgrade.host(), peer.scheme)
         .map_err(|refusal| Refusal::forbidden_origin(&refusal))?;
     let mut acceptance = upgrade.accept();
     let ours = |name: &&&str| config.subprotocols.iter().any(|known| known == **name);

@@ -3,7 +3,7 @@
 
 use super::connection;
 use super::drain::ServerHandle;
-use super::registry::{Shared, Tally};
+use super::registry::{Shared, Tally, TurnedAway};
 use super::{Handshake, Refusal, ServerConfig};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
@@ -56,7 +56,8 @@ pub(super) type Observer = Arc<dyn Fn(ServerEvent<'_>) + Send + Sync>;
 pub enum ServerEvent<'a> {
     /// A client was refused before a handler saw it.
     Refused(SocketAddr, &'a Refusal),
-    /// A client was refused, but too many were being refused to tell it.
+    /// A client was refused and not told: too many were being refused, or it exceeds the rate of handshakes of a server
+    /// with TLS, and an answer would be one more.
     Dropped(SocketAddr, &'a Refusal),
     /// A TLS handshake failed or took too long.
     TlsFailed(SocketAddr, &'a io::Error),
@@ -85,7 +86,8 @@ impl Server {
 
     /// Accepts from a socket that listens already.
     pub fn from_listener(listener: TcpListener, config: impl Into<Arc<ServerConfig>>) -> Self {
-        Self { listener, shared: Shared::new(config.into()), observer: Arc::new(|_| {}) }
+        let local = listener.local_addr().ok().map(|local| local.ip());
+        Self { listener, shared: Shared::new(config.into(), local), observer: Arc::new(|_| {}) }
     }
 
     /// Accepts from a socket that listens already, as one that a service manager hands over.
@@ -182,7 +184,7 @@ fn begin<H, F>(
             let task = tokio::spawn(connection::run(task_hold, opening, Arc::clone(handler)));
             hold.set_task(task.abort_handle());
         }
-        Err(refusal) => refuse(shared, observer, stream, address, refusal),
+        Err(turned_away) => refuse(shared, observer, stream, address, turned_away),
     }
 }
 
@@ -192,9 +194,12 @@ fn refuse(
     observer: &Observer,
     stream: TcpStream,
     address: SocketAddr,
-    refusal: Refusal,
+    turned_away: TurnedAway,
 ) {
-    let Some(place) = shared.refusing() else {
+    let TurnedAway { refusal, exceeds_rate } = turned_away;
+    // An answer under TLS costs the very handshake that the rates are there to spare.
+    let is_too_dear = exceeds_rate && shared.config.has_tls();
+    let Some(place) = shared.refusing().filter(|_| !is_too_dear) else {
         Tally::add(&shared.tally.dropped);
         observer(ServerEvent::Dropped(address, &refusal));
         return;

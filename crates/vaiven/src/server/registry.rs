@@ -25,6 +25,8 @@ const SHARDS: usize = 16;
 /// What the parts of one server share.
 pub(super) struct Shared {
     pub(super) config: Arc<ServerConfig>,
+    /// The address that the server listens on.
+    pub(super) listener: Option<IpAddr>,
     admission: Mutex<Admission>,
     shards: [Mutex<Shard>; SHARDS],
     next_shard: AtomicUsize,
@@ -41,6 +43,13 @@ pub(super) struct Shared {
     empty: Notify,
     farewell: Mutex<Option<CloseFrame>>,
     pub(super) tally: Tally,
+}
+
+/// A connection that is not let in.
+pub(super) struct TurnedAway {
+    pub(super) refusal: Refusal,
+    /// It is one too many handshakes, and to tell it so would be a handshake.
+    pub(super) exceeds_rate: bool,
 }
 
 /// Counters that only grow.
@@ -102,10 +111,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(super) fn new(config: Arc<ServerConfig>) -> Arc<Self> {
+    pub(super) fn new(config: Arc<ServerConfig>, listener: Option<IpAddr>) -> Arc<Self> {
         let admission = Admission::new(AdmissionLimits::new(&config), Instant::now());
         Arc::new(Self {
             config,
+            listener,
             admission: Mutex::new(admission),
             shards: Default::default(),
             next_shard: AtomicUsize::new(0),
@@ -121,14 +131,17 @@ impl Shared {
         })
     }
 
-    /// Lets a connection in, or says why not. `None` stands for a client that is not known yet, behind a proxy.
-    pub(super) fn admit(self: &Arc<Self>, ip: Option<IpAddr>) -> Result<Permit, Refusal> {
+    /// Lets a connection in, or turns it away. `None` stands for a client that is not known yet, behind a proxy.
+    pub(super) fn admit(self: &Arc<Self>, ip: Option<IpAddr>) -> Result<Permit, TurnedAway> {
         if self.is_draining() {
-            return Err(self.refusal_for_drain());
+            return Err(TurnedAway { refusal: self.refusal_for_drain(), exceeds_rate: false });
         }
         let ip = ip.map(IpKey::from);
         let admitted = lock(&self.admission).admit(ip, Instant::now());
-        admitted.map_err(|denial| self.refusal(denial))?;
+        admitted.map_err(|denial| TurnedAway {
+            refusal: self.refusal(denial),
+            exceeds_rate: matches!(denial, Denial::Rate | Denial::RatePerIp),
+        })?;
         Tally::add(&self.tally.accepted);
         Ok(Permit { shared: Arc::clone(self), place: self.take_place(), ip, is_websocket: false })
     }

@@ -3,7 +3,7 @@
 //! After the upgrade the TCP socket itself is taken back out of hyper where there is one, so that the connection is as
 //! fast as one of [`Server`](super::Server).
 
-use super::handshake::answer;
+use super::handshake::{Peer, answer};
 use super::{AcceptError, Acceptance, Refusal, ServerConfig, Upgrade};
 use crate::transport::Transport;
 use crate::{Config, Deflate, Role, WebSocket};
@@ -93,7 +93,7 @@ pub(super) fn answer_parts<R: Default>(
     let fields = fields.iter().copied();
     let version = http_version(version);
     let (response, deflate) =
-        answer(method.as_str(), version, fields, config, Scheme::Unknown, decide, write)?;
+        answer(method.as_str(), version, fields, config, Peer::unknown(Scheme::Unknown), decide, write)?;
     let Some(on_upgrade) = on_upgrade else {
         return Err(Refusal::new(
             500,

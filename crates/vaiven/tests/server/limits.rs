@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use vaiven::server::{
-    ForwardedField, Handshake, Refusal, Scheme, Server, ServerConfig, ServerEvent, TrustedProxies,
+    DrainOptions, ForwardedField, Handshake, HostPolicy, Refusal, Scheme, Server, ServerConfig, ServerEvent,
+    TrustedProxies,
 };
 
 #[track_caller]
@@ -343,4 +344,54 @@ async fn a_sender_that_outlives_the_receiver_does_not_hold_the_connection() {
     assert_eq!(client.recv().await, None);
     soon(|| server.handle.counts().connections == 0).await;
     assert!(!senders.lock().unwrap()[0].is_open());
+}
+
+#[tokio::test]
+async fn times_too_long_for_the_clock_are_never_over() {
+    let adapt = |config: &mut ServerConfig| {
+        (config.handshake_timeout, config.tls_timeout) = (Duration::MAX, Duration::MAX);
+        config.retry_after = Duration::MAX;
+        (config.connection.write_timeout, config.connection.close_timeout) = (Duration::MAX, Duration::MAX);
+    };
+    let server = start(adapt, echo).await;
+    let mut client = Raw::open(server.address).await;
+    client.echoes().await;
+    let mut options = DrainOptions::default().at_once();
+    options.timeout = Duration::MAX;
+    let drain = tokio::spawn(async move { server.handle.drain(options).await });
+    assert_eq!(client.close_code().await, 1012);
+    client.send(8, &1012_u16.to_be_bytes()).await;
+    assert_eq!(drain.await.unwrap().aborted, 0);
+    let full = start(|config| (config.max_connections, config.retry_after) = (0, Duration::MAX), echo).await;
+    assert!(ask(full.address, REQUEST).await.starts_with("HTTP/1.1 503 "));
+}
+
+#[tokio::test]
+async fn a_server_on_a_loopback_address_takes_no_foreign_name() {
+    let named = |host: &str| {
+        request_with(&format!("Origin: http://{host}")).replace("Host: localhost", &format!("Host: {host}"))
+    };
+    let server = start(|_| {}, echo).await;
+    let answer = ask(server.address, &named("evil.example:8080")).await;
+    check_refusal(&answer, "403", r#"allowed_hosts = ["evil.example"]"#);
+    assert_eq!(status(server.address, &named("app.localhost:8080")).await, "101");
+    let policy = HostPolicy::loopback().allow("app.test".parse().unwrap());
+    let server = start(|config| config.allowed_hosts = Some(policy), echo).await;
+    assert_eq!(status(server.address, &named("app.test")).await, "101");
+    assert_eq!(status(server.address, &named("evil.example")).await, "403");
+    // Other settings for a path take nothing away from what the listener is.
+    let server = start(
+        |_| {},
+        async |mut handshake: Handshake| {
+            handshake.set_config(ServerConfig::default());
+            echo(handshake).await;
+        },
+    )
+    .await;
+    assert_eq!(status(server.address, &named("evil.example")).await, "403");
+    // By which names a network calls the server is not known.
+    let server = Server::bind("0.0.0.0:0", ServerConfig::default()).await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    tokio::spawn(server.serve(echo));
+    assert_eq!(status(SocketAddr::from(([127, 0, 0, 1], port)), &named("evil.example")).await, "101");
 }

@@ -239,3 +239,35 @@ async fn a_client_certificate_that_is_asked_for_must_be_shown() {
     let error = builder().require_client_certificate(b"").build().unwrap_err();
     assert!(error.to_string().contains("roots for client certificates"), "{error}");
 }
+
+#[tokio::test]
+async fn whoever_exceeds_the_rate_gets_no_tls_handshake_and_whoever_meets_a_cap_is_told() {
+    let identity = identity();
+    let (tls, trusting) = (config(&identity), client(identity.cert.der()));
+    let begin = |adapt: fn(&mut ServerConfig)| {
+        let tls = tls.clone();
+        start(
+            move |config| {
+                config.tls = Some(tls);
+                adapt(config);
+            },
+            echo,
+        )
+    };
+    let by_address = begin(|config| {
+        config.max_handshakes_per_second_per_ip = 1;
+        config.handshake_burst_per_ip = 1;
+    });
+    let by_all = begin(|config| config.max_handshakes_per_second = 1);
+    for server in [by_address.await, by_all.await] {
+        let mut first = connect(server.address, &trusting).await.unwrap();
+        assert!(connect(server.address, &trusting).await.is_err());
+        let counts = server.handle.counts();
+        assert_eq!((counts.dropped, counts.refused, counts.tls_failures), (1, 0, 0));
+        first.upgrade().await;
+    }
+    let server = begin(|config| config.max_connections = 0).await;
+    let mut refused = connect(server.address, &trusting).await.unwrap();
+    refused.write(REQUEST.as_bytes()).await;
+    assert!(refused.rest().await.starts_with("HTTP/1.1 503 "));
+}
