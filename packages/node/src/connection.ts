@@ -8,9 +8,9 @@ import type { Blob } from 'node:buffer';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { OpeningError, violationError } from './errors';
-import { type Kind, Link, type LinkHandler, type LinkOptions } from './link';
+import { type Kind, Link, type LinkHandler } from './link';
 import { type Opened, Opening, type OpeningListener, type OpeningPlan } from './opening';
-import type { Limits } from './options';
+import type { Keepalive, Limits } from './options';
 import { type Done, SendQueue } from './send-queue';
 
 export type { Done };
@@ -29,7 +29,7 @@ export type BufferPolicy = 'close' | 'drop';
 export interface ConnectionSettings {
   limits: Limits;
   autoPong: boolean;
-  keepalive?: LinkOptions['keepalive'];
+  keepalive?: Keepalive | undefined;
   maxBufferedAmount?: number;
   bufferPolicy?: BufferPolicy;
 }
@@ -57,6 +57,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   #opening: Opening | undefined;
   #queue: SendQueue | undefined;
   #closeTimer: NodeJS.Timeout | undefined;
+  #isRefed = true;
 
   constructor(binaryType: string, settings: ConnectionSettings) {
     this.binaryType = binaryType;
@@ -108,6 +109,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
       },
       this,
     );
+    if (!this.#isRefed) this.link.unref();
     this.readyState = OPEN;
     this.onOpen();
   }
@@ -119,6 +121,7 @@ export abstract class Connection implements LinkHandler, OpeningListener {
 
   requested(request: ClientRequest): void {
     this.request = request;
+    if (!this.#isRefed) request.once('socket', (socket) => socket.unref());
   }
 
   opened(opened: Opened): void {
@@ -140,15 +143,17 @@ export abstract class Connection implements LinkHandler, OpeningListener {
 
   sendText(text: string | Uint8Array, compress: boolean | undefined, done?: Done): void {
     if (this.#queue === undefined) this.link?.sendText(text, compress, done);
-    else this.inOrder(Buffer.byteLength(text), (link) => link.sendText(text, compress, done), done);
+    else {
+      const kept = this.#kept(text);
+      this.inOrder(Buffer.byteLength(text), (link) => link.sendText(kept, compress, done), done);
+    }
   }
 
   sendBinary(bytes: Uint8Array, compress: boolean | undefined, done?: Done): void {
     if (this.#queue === undefined) this.link?.sendBinary(bytes, compress, done);
     else {
-      // What is sent is what the buffer holds now, whatever becomes of it until the Blob before it is read.
-      const copy = bytes.slice();
-      this.inOrder(copy.length, (link) => link.sendBinary(copy, compress, done), done);
+      const kept = this.#kept(bytes);
+      this.inOrder(bytes.length, (link) => link.sendBinary(kept, compress, done), done);
     }
   }
 
@@ -159,7 +164,8 @@ export abstract class Connection implements LinkHandler, OpeningListener {
 
   /** Sends a part of a message that goes on. */
   sendFragment(data: string | Uint8Array, isText: boolean, done?: Done): void {
-    this.inOrder(Buffer.byteLength(data), (link) => link.sendFragment(data, isText, false, done), done);
+    const kept = this.#kept(data);
+    this.inOrder(Buffer.byteLength(data), (link) => link.sendFragment(kept, isText, false, done), done);
   }
 
   sendBlob(blob: Blob, isBinary: boolean, compress: boolean | undefined, done?: Done): void {
@@ -206,14 +212,20 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   }
 
   sendControl(kind: 'ping' | 'pong', payload: Uint8Array, done?: Done): void {
+    const kept = this.#kept(payload);
     this.inOrder(
       0,
       (link) => {
-        link[kind](payload);
+        link[kind](kept);
         if (done !== undefined) process.nextTick(done);
       },
       done,
     );
+  }
+
+  /** What is sent is what the bytes are now, whatever becomes of them until the Blob before them is read. */
+  #kept<Data extends string | Uint8Array>(data: Data): Data | Uint8Array {
+    return this.#queue === undefined || typeof data === 'string' ? data : new Uint8Array(data);
   }
 
   /** Sends behind all that waits to be sent. */
@@ -263,6 +275,20 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     if (this.readyState === CONNECTING || this.readyState === CLOSED) return;
     this.isPaused = false;
     this.link?.resume();
+  }
+
+  /** Keeps the process alive while the connection is there, as it does at first. */
+  ref(): void {
+    this.#isRefed = true;
+    this.link?.ref();
+    this.request?.socket?.ref();
+  }
+
+  /** Lets the process end although the connection is there. */
+  unref(): void {
+    this.#isRefed = false;
+    this.link?.unref();
+    this.request?.socket?.unref();
   }
 
   closeFrame(code: number, reason: string): boolean {

@@ -1,12 +1,29 @@
 /** The errors of a connection: with a stable `code`, a sentence, and for people what to try next. */
 
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+
 /** An opening handshake that failed by the server's answer or on our side. What the network does is Node's error. */
 export class OpeningError extends Error {
+  readonly #response: IncomingMessage | undefined;
+
+  /** `response` is the answer where it is one of HTTP that refuses the connection. */
   constructor(
     readonly code: `WS_ERR_${string}`,
     message: string,
+    response?: IncomingMessage,
   ) {
     super(message);
+    this.#response = response;
+  }
+
+  /** The status of the answer that refused the connection. */
+  get status(): number | undefined {
+    return this.#response?.statusCode;
+  }
+
+  /** The fields of that answer. They may hold secrets, so that printing the error does not show them. */
+  get headers(): IncomingHttpHeaders {
+    return this.#response?.headers ?? {};
   }
 }
 

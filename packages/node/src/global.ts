@@ -6,8 +6,10 @@
 import { CloseEvent, ErrorEvent } from './events';
 import { MessageEvent } from './message-event';
 import { WebSocket } from './websocket';
+import { WebSocketError } from './websocket-error';
+import { WebSocketStream } from './websocket-stream';
 
-for (const value of [WebSocket, CloseEvent, ErrorEvent, MessageEvent]) {
+for (const value of [WebSocket, WebSocketStream, WebSocketError, CloseEvent, ErrorEvent, MessageEvent]) {
   Object.defineProperty(globalThis, value.name, {
     value,
     configurable: true,

@@ -2,6 +2,7 @@
 
 import { types } from 'node:util';
 import { Kind } from './link';
+import { typeError } from './webidl';
 
 /** Node's own decoders, without the look-up of the encoding's name that `toString` does for each message. */
 interface Slices {
@@ -33,4 +34,18 @@ export function viewOf(data: unknown): Uint8Array | undefined {
   return ArrayBuffer.isView(data)
     ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     : new Uint8Array(data);
+}
+
+/** Web IDL's `BufferSource`, neither shared nor resizable, as a view of its bytes; undefined where it is something else. */
+export function toBufferSource(data: unknown, where: string): Uint8Array | undefined {
+  const view = types.isSharedArrayBuffer(data) ? undefined : viewOf(data);
+  if (view === undefined) return undefined;
+  const { buffer } = ArrayBuffer.isView(data) ? data : { buffer: data as ArrayBuffer };
+  const kind = types.isSharedArrayBuffer(buffer) ? 'shared' : isResizable(buffer) ? 'resizable' : undefined;
+  if (kind === undefined) return view;
+  throw typeError(where, `the memory is ${kind}; send a copy of it, such as slice() gives.`);
+}
+
+function isResizable(buffer: ArrayBufferLike): boolean {
+  return (buffer as { resizable?: boolean }).resizable === true;
 }

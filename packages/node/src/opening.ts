@@ -123,7 +123,8 @@ export class Opening {
     clearTimeout(this.#timer);
     if (timeout !== undefined) {
       const late = new OpeningError('WS_ERR_HANDSHAKE_TIMEOUT', 'Opening handshake has timed out');
-      this.#timer = setTimeout(() => this.#fail(late), timeout);
+      // The request keeps the process alive, if anything is to.
+      this.#timer = setTimeout(() => this.#fail(late), timeout).unref();
     }
     const { options, protocols } = this.#plan;
     const asked: Request = {
@@ -207,7 +208,8 @@ export class Opening {
     } else if (this.#listener.answered(request, response)) {
       this.#finish();
     } else {
-      this.#fail(new OpeningError('WS_ERR_UNEXPECTED_RESPONSE', `Unexpected server response: ${status}`));
+      const message = `Unexpected server response: ${status}`;
+      this.#fail(new OpeningError('WS_ERR_UNEXPECTED_RESPONSE', message, response));
     }
   }
 

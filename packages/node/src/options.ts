@@ -64,6 +64,12 @@ export interface ClientOptions
   proxy?: string | URL | false | undefined;
   /** Answer pings; true unless told. */
   autoPong?: boolean | undefined;
+  /**
+   * When to ask a silent server whether it is still there: after `interval` milliseconds without a byte from it a ping
+   * is sent, and after `timeout` more the connection is given up with code 1006. Both are counted in whole seconds at
+   * best. Never unless told.
+   */
+  keepalive?: Keepalive | undefined;
   /** Accepted for the sake of `ws` and of no effect: validation costs next to nothing here. */
   skipUTF8Validation?: boolean | undefined;
   /** Emit several messages before microtasks run; true in the face of `ws`, of no effect on events. */
@@ -76,6 +82,12 @@ export interface ClientOptions
   finishRequest?: ((request: http.ClientRequest, socket: never) => void) | undefined;
   /** 13; the 8 of a draft differs from it only in the name of the field for the origin. */
   protocolVersion?: 8 | 13 | undefined;
+}
+
+/** Milliseconds of silence before a ping, and then before the peer counts as dead. */
+export interface Keepalive {
+  interval: number;
+  timeout: number;
 }
 
 /** The longest time that Node's timers take, and the longest message that the native core takes. */
@@ -102,12 +114,8 @@ export function limitsFrom(
   options: Partial<Record<keyof Limits, number | undefined>>,
   defaults: Limits,
 ): Limits {
-  const told = (name: keyof Limits, max: number) => {
-    const value = options[name];
-    if (value === undefined) return defaults[name];
-    if (Number.isSafeInteger(value) && value > 0 && value <= max) return value;
-    throw new RangeError(`the option '${name}' is ${value}; it must be an integer from 1 to ${max}`);
-  };
+  const told = (name: keyof Limits, max: number) =>
+    options[name] === undefined ? defaults[name] : checkInteger(name, options[name], max);
   return {
     handshakeTimeout: told('handshakeTimeout', MAX_INTEGER),
     closeTimeout: told('closeTimeout', MAX_INTEGER) as number,
@@ -131,4 +139,20 @@ export function looseLimits(options: Partial<Record<keyof Limits, number | undef
     { ...options, maxPayload: limit(maxPayload), maxFragments: limit(maxFragments) },
     WS_LIMITS,
   );
+}
+
+/** The keepalive that the options tell, checked. */
+export function keepaliveFrom({ keepalive }: ClientOptions): Keepalive | undefined {
+  return (
+    keepalive && {
+      interval: checkInteger('keepalive.interval', keepalive.interval, MAX_INTEGER),
+      timeout: checkInteger('keepalive.timeout', keepalive.timeout, MAX_INTEGER),
+    }
+  );
+}
+
+function checkInteger(name: string, value: unknown, max: number): number {
+  if (Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= max)
+    return value as number;
+  throw new RangeError(`the option '${name}' is ${value}; it must be an integer from 1 to ${max}`);
 }

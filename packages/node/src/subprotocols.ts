@@ -5,14 +5,15 @@ import { toStrings } from './webidl';
 /** A token of HTTP (RFC 2616 section 2.2, which RFC 6455 section 4.1 refers to). */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
-/** The standard's conversion and check; throws its SyntaxError. */
-export function toSubprotocols(value: unknown): string[] {
+/** The standard's conversion and check for the class with this name; throws its SyntaxError. */
+export function toSubprotocols(value: unknown, className: string): string[] {
   const names = value === undefined ? [] : toStrings(value);
   const seen = new Set<string>();
   for (const name of names) {
     const folded = name.toLowerCase();
-    if (!TOKEN.test(name)) throw syntaxError(name, 'it is empty or has a character that a token cannot have');
-    if (seen.has(folded)) throw syntaxError(name, 'it is offered twice');
+    if (!TOKEN.test(name))
+      throw syntaxError(className, name, 'it is empty or has a character that a token cannot have');
+    if (seen.has(folded)) throw syntaxError(className, name, 'it is offered twice');
     seen.add(folded);
   }
   return names;
@@ -26,7 +27,7 @@ export function checkSubprotocols(names: readonly unknown[]): asserts names is r
   }
 }
 
-function syntaxError(name: string, why: string): DOMException {
-  const message = `Failed to construct 'WebSocket': the subprotocol '${name}' is invalid: ${why}.`;
+function syntaxError(className: string, name: string, why: string): DOMException {
+  const message = `Failed to construct '${className}': the subprotocol '${name}' is invalid: ${why}.`;
   return new DOMException(message, 'SyntaxError');
 }

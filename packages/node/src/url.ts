@@ -20,17 +20,20 @@ export function ownOrigin(): string | undefined {
   return base?.protocol === 'http:' || base?.protocol === 'https:' ? base.origin : undefined;
 }
 
-/** Resolves the URL and turns `http:` into `ws:`; throws the standard's SyntaxError where a socket cannot use it. */
-export function parseURL(url: string): URL {
-  const record = resolve(url);
+/**
+ * Resolves the URL and turns `http:` into `ws:`; throws the standard's SyntaxError where a socket of the class with this
+ * name cannot use it.
+ */
+export function parseURL(url: string, className: string): URL {
+  const record = resolve(url, className);
   if (record.protocol === 'http:') record.protocol = 'ws:';
   else if (record.protocol === 'https:') record.protocol = 'wss:';
   if (record.protocol !== 'ws:' && record.protocol !== 'wss:') {
-    throw syntaxError(url, `its scheme is "${record.protocol}"; use ws:, wss:, http: or https:`);
+    throw syntaxError(className, url, `its scheme is "${record.protocol}"; use ws:, wss:, http: or https:`);
   }
   // An empty fragment is one too, and `hash` does not show it. In a serialised URL every other # is escaped.
   if (record.href.includes('#')) {
-    throw syntaxError(url, 'it has a fragment; take away the # and what follows');
+    throw syntaxError(className, url, 'it has a fragment; take away the # and what follows');
   }
   return record;
 }
@@ -71,12 +74,13 @@ export function hostOf(url: URL): string {
   return url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname;
 }
 
-function resolve(url: string): URL {
+function resolve(url: string, className: string): URL {
   try {
     return new URL(url, base);
   } catch {
     const isRelative = base === undefined && URL.canParse(url, 'ws://host/');
     throw syntaxError(
+      className,
       url,
       isRelative
         ? 'it is relative and there is no base URL; write it in full or call setBaseURL first'
@@ -85,9 +89,9 @@ function resolve(url: string): URL {
   }
 }
 
-function syntaxError(url: string, why: string): DOMException {
+function syntaxError(className: string, url: string, why: string): DOMException {
   return new DOMException(
-    `Failed to construct 'WebSocket': the URL '${url}' cannot be used: ${why}.`,
+    `Failed to construct '${className}': the URL '${url}' cannot be used: ${why}.`,
     'SyntaxError',
   );
 }

@@ -37,6 +37,13 @@ export function toClampedUnsignedShort(value: unknown): number {
   return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
 }
 
+/** `[EnforceRange] unsigned short`: the integer part, which has to be in range. */
+export function toEnforcedUnsignedShort(value: unknown, where: string): number {
+  const number = Math.trunc(toNumber(value));
+  if (number >= 0 && number <= 0xffff) return number + 0;
+  throw typeError(where, `the value ${number} is not in the range from 0 to 65535.`);
+}
+
 /** The language's ToNumber: unlike `Number(1n)`, an error for a BigInt. */
 function toNumber(value: unknown): number {
   return +(value as number);
@@ -56,6 +63,12 @@ export function toStrings(value: unknown): string[] {
   if (method === undefined || method === null) return [toDOMString(value)];
   if (typeof method !== 'function') throw new TypeError('the value of Symbol.iterator is not a function');
   return Array.from({ [Symbol.iterator]: () => Reflect.apply(method, value, []) }, toDOMString);
+}
+
+/** `sequence<DOMString>` as a list; a string is none. */
+export function toSequence(value: unknown, where: string): string[] {
+  if (typeof value === 'object' && value !== null && Symbol.iterator in value) return toStrings(value);
+  throw typeError(where, 'the provided value cannot be converted to a sequence.');
 }
 
 /** Members of an interface are enumerable, and its name stands in `Object.prototype.toString`. */

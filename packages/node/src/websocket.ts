@@ -4,21 +4,19 @@
  */
 
 import type { Blob as NodeBlob } from 'node:buffer';
-import { type ClientRequest, validateHeaderName, validateHeaderValue } from 'node:http';
+import type { ClientRequest } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { inspect, types } from 'node:util';
+import { inspect } from 'node:util';
+import { checkClose } from './close-code';
 import { CONNECTING, type Connection, type Done, OPEN, STATES } from './connection';
 import { type Emitter, makeEmitter } from './emitter';
 import type { CloseEvent } from './events';
-import { deflateConfig } from './extensions';
 import { type EventHandler, EventHandlers } from './handlers';
-import { viewOf } from './message-data';
+import { toBufferSource } from './message-data';
 import type { MessageEvent } from './message-event';
-import { type ClientOptions, limitsFrom, STANDARD_LIMITS } from './options';
-import { parseProxy, proxyFromEnvironment } from './proxy';
+import type { ClientOptions } from './options';
 import { StandardConnection } from './standard-connection';
-import { toSubprotocols } from './subprotocols';
-import { ownOrigin, parseURL } from './url';
+import { standardPlan, standardSettings } from './standard-plan';
 import {
   asInterface,
   requireArguments,
@@ -117,29 +115,17 @@ export class WebSocket extends EventTarget {
       this.#connection = url.makeConnection(this);
       return;
     }
-    const where = "construct 'WebSocket'";
-    requireArguments(arguments.length, 1, where);
+    requireArguments(arguments.length, 1, "construct 'WebSocket'");
     const address = toUSVString(url);
     const isSecondForm = isOptions(protocols);
     // Web IDL ignores arguments beyond those of the interface, so a third that is no object is none of ours.
     const told = isSecondForm ? protocols : isOptions(options) ? options : {};
-    const record = parseURL(address);
-    const names = toSubprotocols(isSecondForm ? told.protocols : protocols);
-    const limits = limitsFrom(told, STANDARD_LIMITS);
-    checkFields(told);
-    const connection = new StandardConnection(this, { limits, autoPong: told.autoPong ?? true });
-    this.#connection = connection;
+    const plan = standardPlan('WebSocket', address, isSecondForm ? told.protocols : protocols, told);
+    const connection = new StandardConnection(this, standardSettings(told));
     const finish = told.finishRequest as ((request: ClientRequest, socket: WebSocket) => void) | undefined;
-    connection.open({
-      url: record,
-      protocols: names,
-      options: { ...told, followRedirects: false },
-      timeout: limits.handshakeTimeout,
-      origin: told.origin ?? ownOrigin(),
-      proxy: proxyFor(record, told),
-      isStandard: true,
-      finish: finish === undefined ? undefined : (request) => finish(request, this),
-    });
+    if (finish !== undefined) plan.finish = (request) => finish(request, this);
+    this.#connection = connection;
+    connection.open(plan);
   }
 
   /** The URL of the connection, resolved. */
@@ -198,24 +184,9 @@ export class WebSocket extends EventTarget {
   close(code?: number, reason?: string): void;
   close(code: unknown = undefined, reason: unknown = undefined): void {
     const connection = this.#own;
-    const where = "Failed to execute 'close' on 'WebSocket'";
     const status = code === undefined ? undefined : toClampedUnsignedShort(code);
     const text = reason === undefined ? '' : toUSVString(reason);
-    if (status !== undefined && status !== 1000 && !(status >= 3000 && status <= 4999)) {
-      throw new DOMException(
-        `${where}: the code ${status} is not for applications; use 1000, or one from 3000 to 4999.`,
-        'InvalidAccessError',
-      );
-    }
-    const bytes = Buffer.byteLength(text);
-    if (bytes > 123) {
-      throw new DOMException(
-        `${where}: the reason has ${bytes} bytes in UTF-8; at most 123 fit.`,
-        'SyntaxError',
-      );
-    }
-    // A reason cannot travel without a code.
-    connection.close(status ?? (bytes > 0 ? 1000 : undefined), text);
+    connection.close(checkClose("execute 'close' on 'WebSocket'", status, text), text);
   }
 
   get onmessage(): EventHandler {
@@ -370,22 +341,11 @@ makeEmitter<WebSocket>(WebSocket.prototype, (socket) => {
 });
 
 /** `(BufferSource or Blob or USVString)`. */
-function toPayload(data: unknown): string | Uint8Array | NodeBlob {
+export function toPayload(data: unknown): string | Uint8Array | NodeBlob {
   if (typeof data === 'string') return data;
-  if (types.isSharedArrayBuffer(data)) return String(data);
-  const view = viewOf(data);
-  if (view === undefined) return data instanceof Blob ? data : toDOMString(data);
-  const { buffer } = ArrayBuffer.isView(data) ? data : { buffer: data as ArrayBuffer };
-  const kind = types.isSharedArrayBuffer(buffer) ? 'shared' : isResizable(buffer) ? 'resizable' : undefined;
-  if (kind === undefined) return view;
-  throw typeError(
-    "execute 'send' on 'WebSocket'",
-    `the memory is ${kind}; send a copy of it, such as slice() gives.`,
+  return (
+    toBufferSource(data, "execute 'send' on 'WebSocket'") ?? (data instanceof Blob ? data : toDOMString(data))
   );
-}
-
-function isResizable(buffer: ArrayBufferLike): boolean {
-  return (buffer as { resizable?: boolean }).resizable === true;
 }
 
 /** Sends, or counts what is too late to be sent. */
@@ -408,21 +368,4 @@ function deliver(
 
 function isOptions(value: unknown): value is ClientOptions {
   return typeof value === 'object' && value !== null && !(Symbol.iterator in value);
-}
-
-/** Fields that cannot be sent are an error before anything is connected. */
-function checkFields({ headers = {}, origin, perMessageDeflate }: ClientOptions): void {
-  for (const [name, value] of Object.entries(headers)) {
-    validateHeaderName(name);
-    for (const one of Array.isArray(value) ? value : [value]) validateHeaderValue(name, String(one));
-  }
-  if (origin !== undefined) validateHeaderValue('Origin', origin);
-  deflateConfig(perMessageDeflate);
-}
-
-/** Whoever brings an agent or connections of their own has said how to connect. */
-function proxyFor(url: URL, { agent, createConnection, proxy }: ClientOptions): URL | undefined {
-  if (proxy === false) return undefined;
-  if (proxy !== undefined) return parseProxy(proxy);
-  return agent || createConnection ? undefined : proxyFromEnvironment(url);
 }

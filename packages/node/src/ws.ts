@@ -8,7 +8,7 @@ import { types } from 'node:util';
 import { CONNECTING, type Connection, type ConnectionSettings, type Done, OPEN } from './connection';
 import { viewOf } from './message-data';
 import type { Opened } from './opening';
-import { type ClientOptions, type Limits, looseLimits } from './options';
+import { type ClientOptions, keepaliveFrom, type Limits, looseLimits } from './options';
 import { parseProxy } from './proxy';
 import { Sender } from './sender';
 import { type ServerOptions, serverSettings } from './server-options';
@@ -60,7 +60,7 @@ export class WsWebSocket extends WebSocket {
   constructor(
     address: string | URL | null,
     protocols?: string | readonly string[] | ClientOptions,
-    options?: ClientOptions,
+    options?: ClientOptions | ServerOptions,
   ) {
     const isSecondForm = typeof protocols === 'object' && protocols !== null && !Array.isArray(protocols);
     const told = ((isSecondForm ? protocols : options) ?? {}) as ClientOptions;
@@ -241,7 +241,11 @@ export function accept(socket: WsWebSocket, server: Host, opened: Opened): void 
 }
 
 function settingsFrom(options: ClientOptions): ConnectionSettings {
-  return { limits: looseLimits(options), autoPong: options.autoPong ?? true };
+  return {
+    limits: looseLimits(options),
+    autoPong: options.autoPong ?? true,
+    keepalive: keepaliveFrom(options),
+  };
 }
 
 const settingsOfServers = new WeakMap<ServerOptions, ConnectionSettings>();

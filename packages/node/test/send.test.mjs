@@ -184,6 +184,25 @@ describe('a Blob', () => {
     ]);
   });
 
+  for (const [what, send] of [
+    ['a Buffer', (socket, buffer) => socket.send(buffer)],
+    ['a Buffer sent as text', (socket, buffer) => socket.send(buffer, { binary: false })],
+    [
+      'a view of an ArrayBuffer',
+      (socket, buffer) => socket.send(new DataView(buffer.buffer, buffer.byteOffset, 3)),
+    ],
+  ]) {
+    test(`has ${what} behind it sent as it was when it was given`, async (t) => {
+      const { socket, received } = await talking(t);
+      const buffer = Buffer.from('abc');
+      socket.send(new Blob(['x']));
+      send(socket, buffer);
+      buffer.fill('z');
+      await finish(socket);
+      assert.equal(String(received[1]), 'abc');
+    });
+  }
+
   test('counts in bufferedAmount from the call on', async (t) => {
     const { socket } = await talking(t);
     socket.send(new Blob(['12345']));
