@@ -206,6 +206,9 @@ impl Connection {
                 events.push_payload(self.id, Kind::Ping as i32, payload);
             }
             Incoming::Pong(payload) => {
+                if self.encoder.take_pong_due() {
+                    self.decoder.forgive_idle_frame();
+                }
                 // The answer to a ping of our own is nothing that the application asked for.
                 if let Some(keepalive) = &mut self.keepalive
                     && keepalive.pong(&payload, now).is_some()

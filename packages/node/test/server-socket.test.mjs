@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import https from 'node:https';
 import net from 'node:net';
 import { describe, test } from 'node:test';
+import NpmWebSocket from 'ws';
 import vaiven, { WebSocketServer } from '../dist/index.mjs';
 import { certificate } from './certificate.mjs';
 import { collect, connect, openRaw, serve } from './servers.mjs';
@@ -42,6 +43,21 @@ describe('a socket of a server', () => {
         ['last', false],
       ],
     );
+  });
+
+  test('does not take the pongs that it asked for as a flood', async (t) => {
+    const { server, url } = await serve(t);
+    const accepted = once(server, 'connection');
+    const client = new NpmWebSocket(url, { autoPong: false });
+    const pings = collect(client, 'ping', 250);
+    const [socket] = await accepted;
+    const pongs = collect(socket, 'pong', 250);
+    for (let count = 0; count < 250; count += 1) socket.ping(String(count));
+    for (const [payload] of await pings) client.pong(payload);
+    assert.equal((await pongs).length, 250);
+    const received = once(client, 'message');
+    socket.send('still here');
+    assert.equal(String((await received)[0]), 'still here');
   });
 
   test('pings and is pinged', async (t) => {
