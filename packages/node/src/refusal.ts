@@ -24,6 +24,12 @@ export const NOT_FOUND = refusal(
   'Nothing is served at this path. Check the path of the URL.',
 );
 export const CLOSED = refusal(503, 'closed', 'The server accepts no more connections.');
+/** Node did not take the request for an upgrade, although the fields ask for one. */
+const NO_UPGRADE = refusal(
+  400,
+  'connection',
+  'The header Connection is malformed. It says Upgrade and nothing else.',
+);
 export const DRAINING = refusal(
   503,
   'draining',
@@ -43,7 +49,13 @@ export function judge(request: http.IncomingMessage): Upgrade | { refusal: Refus
       refusal: refusal(431, 'fields', `There are more than ${MAX_FIELDS} header fields. Send fewer.`),
     };
   }
-  return checkUpgrade(method, httpVersion, rawHeaders);
+  // Node's parser lets these versions through, and may be one of the program's own.
+  if (httpVersion !== '1.0' && httpVersion !== '1.1') return { refusal: UNKNOWN_VERSION };
+  try {
+    return checkUpgrade(method, httpVersion, rawHeaders);
+  } catch {
+    return { refusal: MALFORMED };
+  }
 }
 
 /** Writes a refusal to the stream of a request and ends it, so that nothing behind the request is answered. */
@@ -89,7 +101,7 @@ function respond(socket: Duplex, status: number, fields: readonly string[], body
 /** Answers an ordinary request: the server speaks WebSocket and nothing else. */
 export function answerRequest(request: http.IncomingMessage, response: http.ServerResponse): void {
   const judged = judge(request);
-  const { status, message, headers } = judged.refusal ?? CLOSED;
+  const { status, message, headers } = judged.refusal ?? NO_UPGRADE;
   const body = `${message}\n`;
   response.writeHead(status, [...headers, 'Content-Length', String(Buffer.byteLength(body))]);
   response.end(body);
@@ -101,11 +113,27 @@ export function answerParseError(error: NodeJS.ErrnoException, socket: Duplex): 
     socket.destroy();
     return;
   }
-  refuse(socket, PARSE_ERRORS[error.code ?? ''] ?? refusal(400, 'malformed', 'The request is malformed.'));
+  refuse(socket, PARSE_ERRORS[error.code ?? ''] ?? MALFORMED);
+}
+
+const MALFORMED = refusal(400, 'malformed', 'The request is malformed. Nothing of it was read.');
+const UNKNOWN_VERSION = refusal(505, 'http_version', 'The version of HTTP is not known here. Use HTTP/1.1.');
+const UNKNOWN_METHOD = refusal(
+  405,
+  'method',
+  'A WebSocket handshake is a GET request. Use the method GET.',
+  'Allow',
+  'GET',
+);
+
+/** Answers a request to be a tunnel, which Node hands over as it does an upgrade. */
+export function answerConnect(_: http.IncomingMessage, socket: Duplex): void {
+  refuse(socket, UNKNOWN_METHOD);
 }
 
 const PARSE_ERRORS: Record<string, Refusal> = {
-  HPE_INVALID_VERSION: refusal(505, 'http_version', 'The version of HTTP is not known here. Use HTTP/1.1.'),
+  HPE_INVALID_METHOD: UNKNOWN_METHOD,
+  HPE_INVALID_VERSION: UNKNOWN_VERSION,
   HPE_HEADER_OVERFLOW: refusal(431, 'fields', 'The header fields are longer than 16 KiB. Send less.'),
   ERR_HTTP_REQUEST_TIMEOUT: refusal(408, 'timeout', 'The request did not arrive within 10 s.'),
 };

@@ -12,6 +12,7 @@ import type { Duplex } from 'node:stream';
 import { deflateConfig } from './extensions';
 import { acceptDeflate, checkOrigin, type DeflateConfig, type Upgrade } from './handshake';
 import {
+  answerConnect,
   answerParseError,
   answerRequest,
   CLOSED,
@@ -85,7 +86,8 @@ export class WebSocketServer extends EventEmitter {
   readonly #deflate: DeflateConfig | null;
   readonly #topics = new Topics();
   readonly #host: Host = { topics: this.#topics, ended: (socket) => this.#ended(socket as WsWebSocket) };
-  #state: 'running' | 'draining' | 'closing' | 'closed' = 'running';
+  #state: 'running' | 'closing' | 'closed' = 'running';
+  #isDraining = false;
   #server: http.Server | undefined;
   #unlisten = () => {};
   #closesWithLast = false;
@@ -119,7 +121,7 @@ export class WebSocketServer extends EventEmitter {
       },
       answerRequest,
     );
-    return server.on('clientError', answerParseError);
+    return server.on('clientError', answerParseError).on('connect', answerConnect);
   }
 
   #listen(server: http.Server): void {
@@ -161,9 +163,11 @@ export class WebSocketServer extends EventEmitter {
     this.#state = 'closing';
     const server = this.#server;
     this.#server = undefined;
-    this.#unlisten();
-    if (server !== undefined && this.options.server === undefined) server.close(() => this.#closeWithLast());
-    else this.#closeWithLast();
+    if (server === undefined || this.options.server !== undefined) {
+      this.#unlisten();
+      this.#closeWithLast();
+      // A server of its own still answers who is in the middle of a request.
+    } else server.close(() => this.#closeWithLast());
   }
 
   #closeWithLast(): void {
@@ -183,7 +187,7 @@ export class WebSocketServer extends EventEmitter {
   async drain({ timeout = DRAIN_TIMEOUT, code = 1001, reason = '' }: DrainOptions = {}): Promise<number> {
     const { clients } = this;
     if (clients === undefined) throw new Error("drain() needs the option 'clientTracking'");
-    if (this.#state === 'running') this.#state = 'draining';
+    this.#isDraining = true;
     for (const socket of clients) connectionOf(socket).close(code, reason);
     const isDrained = await this.#emptied(clients, timeout);
     const ended = isDrained ? 0 : clients.size;
@@ -272,8 +276,8 @@ export class WebSocketServer extends EventEmitter {
         'server.handleUpgrade() was called more than once with the same socket, possibly due to a misconfiguration',
       );
     }
-    if (this.#state !== 'running') {
-      refuse(stream, this.#state === 'draining' ? DRAINING : CLOSED);
+    if (this.#state !== 'running' || this.#isDraining) {
+      refuse(stream, this.#isDraining ? DRAINING : CLOSED);
       return;
     }
     taken.add(stream);

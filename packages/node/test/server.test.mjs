@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
+import net from 'node:net';
 import { describe, test } from 'node:test';
 import vaiven, { createWebSocketStream, Server, WebSocket, WebSocketServer } from '../dist/index.mjs';
 import { connect, converse, openRaw, request, serve } from './servers.mjs';
@@ -61,7 +62,10 @@ describe('a request', () => {
     for (const [expected, ...change] of [
       [405, {}, 'POST / HTTP/1.1'],
       [400, {}, 'GET / HTTP/1.0'],
+      [405, {}, 'CONNECT / HTTP/1.1'],
+      [405, {}, 'get / HTTP/1.1'],
       [505, {}, 'GET / HTTP/9.9'],
+      [505, {}, 'GET / HTTP/2.0'],
       [404, {}, 'GET /other HTTP/1.1'],
       [414, {}, `GET /${'a'.repeat(8192)} HTTP/1.1`],
       [400, { Host: null }],
@@ -283,6 +287,19 @@ describe('a server', () => {
     assert.equal(await drained, 1);
     await dropped;
     assert.equal(server.address(), null);
+  });
+
+  test('drains: who is in the middle of a request is told to come back', async () => {
+    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+    await once(server, 'listening');
+    const bytes = request();
+    const socket = net.connect(server.address().port, '127.0.0.1', () => socket.write(bytes.slice(0, 40)));
+    await once(server._server, 'connection');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const drained = server.drain();
+    socket.write(bytes.slice(40));
+    assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1.1 503 .*Retry-After: 5\r\n/s);
+    await drained;
   });
 
   test('drains at once without connections', async () => {
