@@ -3,6 +3,7 @@
 use crate::row::ClientSetup;
 use crate::tls::Authority;
 use crate::token::Words;
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, channel};
 use tokio::runtime::Runtime;
@@ -16,6 +17,9 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 /// Starts the client against the runner at `host`, and gives what it will tell.
 pub(crate) fn start(setup: &ClientSetup, host: &str) -> Receiver<String> {
     let url = setup.url.as_deref().unwrap_or("ws://{host}/").replace("{host}", host);
+    if let Some(command) = other_client() {
+        return start_other(command, setup, &url);
+    }
     let client = client(setup);
     let does = setup.does.clone().unwrap_or_else(|| "echo".to_owned());
     let (tell, told) = channel();
@@ -28,6 +32,56 @@ pub(crate) fn start(setup: &ClientSetup, host: &str) -> Receiver<String> {
         let _ = tell.send(outcome.unwrap_or_else(|error| told_as(&error)));
     });
     told
+}
+
+/// Another client than ours: `CATALOGUE_CLIENT` is its command.
+fn other_client() -> Option<Command> {
+    let other = std::env::var("CATALOGUE_CLIENT").ok()?;
+    let mut words = other.split_whitespace();
+    let mut command = Command::new(words.next().expect("CATALOGUE_CLIENT names a command"));
+    command.args(words);
+    Some(command)
+}
+
+/// What is expected to be told: of another client no more than how the connection ended.
+pub(crate) fn expected(outcome: &str) -> &str {
+    if other_client().is_none() {
+        return outcome;
+    }
+    match outcome.split(' ').next() {
+        Some("closed") => outcome,
+        Some("violation") => outcome.get(.."violation 1002".len()).unwrap_or(outcome),
+        _ => "failed",
+    }
+}
+
+/// Runs another client, whose last line tells how the connection ended.
+fn start_other(mut command: Command, setup: &ClientSetup, url: &str) -> Receiver<String> {
+    command.args(["--url", url]);
+    command.args(setup.subprotocols.iter().map(|name| format!("--subprotocol={name}")));
+    command.args(setup.headers.iter().map(|field| format!("--header={field}")));
+    let flags = [(setup.deflate, "--deflate"), (setup.without_client_window, "--without-client-window")];
+    command.args(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag));
+    command.args(setup.max_message_bytes.map(|bytes| format!("--max-message-bytes={bytes}")));
+    command.args(setup.max_fragments.map(|count| format!("--max-fragments={count}")));
+    command.args(setup.does.as_ref().map(|does| format!("--does={does}")));
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        let output = command.stdin(Stdio::null()).output().expect("the client starts");
+        let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+        let last = lines.lines().last().map(str::to_owned);
+        // The row may have had enough.
+        let _ = tell.send(last.unwrap_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned()));
+    });
+    told
+}
+
+/// Whether another client is played that does not do what the row asks for: it follows no redirects, trusts no authority
+/// of the runner's, and sends nothing by itself.
+pub(crate) fn lacks(setup: &ClientSetup) -> bool {
+    let does = setup.does.as_deref().unwrap_or("echo");
+    other_client().is_some()
+        && (setup.redirects || setup.trusts.is_some() || !matches!(does, "echo" | "close"))
 }
 
 fn client(setup: &ClientSetup) -> Client {

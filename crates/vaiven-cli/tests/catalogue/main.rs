@@ -17,7 +17,7 @@ mod wire;
 use play::Play;
 use row::{Role, Row, catalogue};
 use script::Side;
-use server::Servers;
+use server::{Servers, Unsupported};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -34,6 +34,15 @@ fn chosen() -> Vec<Row> {
     // The long ones first, so that the last one to end is not one that began late.
     rows.sort_by_key(|row| !row.is_slow());
     rows
+}
+
+/// Sides may be chosen: `CATALOGUE_ROLE=server` plays against servers alone.
+fn is_chosen(side: Side) -> bool {
+    let wanted = std::env::var("CATALOGUE_ROLE").unwrap_or_default();
+    match side {
+        Side::Client => wanted != "client",
+        Side::Server => wanted != "server",
+    }
 }
 
 fn sides(role: Role) -> &'static [Side] {
@@ -57,6 +66,7 @@ impl<'a> Job<'a> {
         let of = |row: &'a Row| {
             let plays = sides(row.role)
                 .iter()
+                .filter(|&&side| is_chosen(side))
                 .flat_map(move |&side| row.plays().into_iter().map(move |text| (side, text)));
             plays.map(move |(side, text)| Self { row, side, text })
         };
@@ -66,6 +76,10 @@ impl<'a> Job<'a> {
     /// Plays it. Gives what went wrong.
     fn run(&self, servers: &Servers) -> Option<String> {
         let Self { row, side, text } = self;
+        if *side == Side::Server && client::lacks(&row.client) {
+            eprintln!("{} is left out: the client lacks {:?}", row.id, row.client);
+            return None;
+        }
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             if row.cut.is_some() {
                 return cut::play(row, text, *side, servers);
@@ -80,6 +94,10 @@ impl<'a> Job<'a> {
         let error = match outcome {
             Ok(Ok(())) => return None,
             Ok(Err(error)) => error,
+            Err(panic) if panic.is::<Unsupported>() => {
+                eprintln!("{} is left out: the server lacks {:?}", row.id, row.flags);
+                return None;
+            }
             Err(panic) => {
                 panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the runner panicked".to_owned())
             }

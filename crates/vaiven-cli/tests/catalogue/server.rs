@@ -1,12 +1,21 @@
-//! The real server: `vaiven serve` as a process, with its memory, CPU time and figures.
+//! The real server: `vaiven serve` as a process, with its memory, CPU time and figures. Or another that takes the same
+//! options: `CATALOGUE_SERVER` is its command.
 
 use crate::tls;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::panic::panic_any;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// The status with which another server says that it lacks an option (EX_USAGE).
+const NO_SUCH_OPTION: i32 = 64;
+
+/// The server lacks an option that the row needs: the row says nothing about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unsupported;
 
 /// A running server.
 #[derive(Debug)]
@@ -41,8 +50,8 @@ impl Server {
     /// Starts a server on a port that the system chooses for it: one that is only looked for here may be another's by
     /// the time the server asks for it.
     pub(crate) fn start(flags: &[String]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_vaiven"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
+        let mut child = command()
+            .args(["--listen", "127.0.0.1:0"])
             .args(flags.iter().map(|flag| filled(flag)))
             // One worker: each has buffers of its own, and the first use of another one's would look like growth.
             .env("TOKIO_WORKER_THREADS", "1")
@@ -66,6 +75,9 @@ impl Server {
         let address = announced(child.stdout.take().expect("it is piped"));
         let address = address.unwrap_or_else(|| {
             let status = child.wait().expect("it is a child");
+            if status.code() == Some(NO_SUCH_OPTION) {
+                panic_any(Unsupported);
+            }
             panic!("the server ended with {status}: {}", log.lock().unwrap_or_else(PoisonError::into_inner))
         });
         Self { pid: child.id(), child: Mutex::new(child), address, log }
@@ -122,6 +134,24 @@ impl Server {
         let lines = answer.lines().filter(|line| line.starts_with(name) && line.contains(label));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
+}
+
+/// Whether another server than ours is played.
+pub(crate) fn is_other() -> bool {
+    std::env::var_os("CATALOGUE_SERVER").is_some()
+}
+
+/// The server's command, without its options.
+fn command() -> Command {
+    let Ok(other) = std::env::var("CATALOGUE_SERVER") else {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vaiven"));
+        command.arg("serve");
+        return command;
+    };
+    let mut words = other.split_whitespace();
+    let mut command = Command::new(words.next().expect("CATALOGUE_SERVER names a command"));
+    command.args(words);
+    command
 }
 
 /// The address in what the server prints once it listens; `None` where it ends before that.
