@@ -45,11 +45,11 @@ function tlsServer() {
 }
 
 // What is said in a room of one is heard as an echo is.
-server.shouldHandle = ({ url }) => url === '/echo' || url.startsWith('/c/');
+server.shouldHandle = ({ url }) => /^\/(echo|c\/\w+)(\?|$)/.test(url);
 server.on('connection', (socket) => {
   socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
   // A peer that breaks a rule ends its connection and nothing else.
   socket.on('error', () => {});
 });
 server.on('listening', () => console.log(`http://${host}:${server.address().port}`));
-process.on('SIGTERM', () => server.drain({ timeout: 2000, code: 1012 }).then(() => process.exit()));
+process.on('SIGTERM', () => server.drain({ timeout: 10_000, code: 1012 }).then(() => process.exit()));
