@@ -122,6 +122,11 @@ impl Connection {
     /// Bytes arrived, to be passed to [`decode`](Self::decode).
     pub(crate) fn heard(&mut self, now: Instant) {
         self.decoder.set_now(now);
+        self.lives(now);
+    }
+
+    /// The peer has shown that it is there.
+    pub(crate) fn lives(&mut self, now: Instant) {
         if let Some(keepalive) = &mut self.keepalive {
             keepalive.heard(now);
         }

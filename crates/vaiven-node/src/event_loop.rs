@@ -124,11 +124,16 @@ impl Engine {
         let (Some(socket), Some(event_loop)) = (&mut connection.socket, &self.event_loop) else {
             return false;
         };
+        let waited = connection.encoder.outbox().len();
         loop {
             match socket.write(event_loop.epoll.as_fd(), connection.encoder.outbox_mut()) {
                 Ok(true) if connection.encoder.written() => {}
                 Ok(true) => break,
                 Ok(false) => {
+                    if connection.is_backlogged && connection.encoder.outbox().len() < waited {
+                        // A ping would come behind what waits: a peer that takes it, however slowly, is there.
+                        connection.lives(now());
+                    }
                     connection.is_backlogged = true;
                     let amount = connection.settle_queued_bytes();
                     self.set_amount(id, amount);
@@ -220,8 +225,20 @@ fn called(connections: &mut [Option<Box<Connection>>], key: u64) -> Option<&mut 
     (connection.socket.as_ref()?.key() == key).then_some(connection)
 }
 
+/// Ends a batch that a panic left: the next one finds the engine at rest, and not for ever in the middle of this one.
+struct Unfinished<'a>(&'a Instance);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            end(self.0, Vec::with_capacity(MAX_READY));
+        }
+    }
+}
+
 /// libuv: some sockets have something to do.
 fn on_ready(instance: &Instance, dispatch: &Dispatch) {
+    let _unfinished = Unfinished(instance);
     let Some(ready) = begin(instance) else { return };
     let now = now();
     for event in &ready {
