@@ -2,6 +2,7 @@
 
 mod host;
 mod suites;
+mod tally;
 mod tidy;
 
 use std::process::ExitCode;
