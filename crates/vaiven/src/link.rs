@@ -191,7 +191,7 @@ impl Link {
         let _unfinished = Unfinished(&self);
         let (mut written, timeout) = {
             let writer = self.lock();
-            (writer.written, writer.write_timeout)
+            (writer.progress(), writer.write_timeout)
         };
         let mut stalled_at = deadline::after(timeout);
         let mut timer = pin!(sleep_until(stalled_at));
@@ -203,7 +203,8 @@ impl Link {
                     writer.drainer = None;
                     return Poll::Ready(());
                 }
-                if std::mem::replace(&mut written, writer.written) != writer.written {
+                let progress = writer.progress();
+                if std::mem::replace(&mut written, progress) != progress {
                     stalled_at = deadline::after(timeout);
                 }
                 let deadline = writer.close_deadline.map_or(stalled_at, |closed| closed.min(stalled_at));
@@ -310,6 +311,11 @@ impl Writer {
     /// Bytes that wait to be written.
     pub(crate) fn buffered(&self) -> usize {
         self.encoder.outbox().len()
+    }
+
+    /// Grows while the peer takes anything.
+    fn progress(&self) -> u64 {
+        self.written.wrapping_add(self.io.progress())
     }
 
     /// Why nothing is sent any more, if the transport failed.
