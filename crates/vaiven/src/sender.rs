@@ -271,10 +271,10 @@ impl Future for Sending<'_> {
         turn.made_progress();
         let message = self.message.take().expect("a future is not polled again once it was ready");
         let Sending { sender, compress, when, .. } = *self;
-        let queued = if sender.link.turn().available_permits() > 0 {
-            sender.queue(message, compress, when)
-        } else {
+        let queued = if sender.link.is_awaited() {
             Err(TrySendError::Full(message))
+        } else {
+            sender.queue(message, compress, when)
         };
         match queued {
             Ok(()) => Poll::Ready(Ok(())),

@@ -74,7 +74,7 @@ impl WebSocket {
         let sender = Sender::new(link.clone());
         // A copy: what else the caller's buffer holds is not to be kept alive.
         let input = Input::from(&read_ahead[..]);
-        let receiver = Receiver::new(Reader::new(read, decoder, input, link, role, config));
+        let receiver = Receiver::new(Reader::new(read, decoder, input, link, config));
         Self { receiver, sender }
     }
 
