@@ -25,7 +25,7 @@ pub use client::{Client, connect};
 pub use config::Config;
 pub use error::{Error, SendError, TimeoutKind, TrySendError};
 pub use pair::pair;
-pub use receiver::{Event, Receiver};
+pub use receiver::{Event, Receiver, Receiving};
 pub use sender::{Sender, Sending};
 pub use transport::{OtherStream, Stream, Transport};
 pub use vaiven_proto::deflate::{DeflateConfig, DeflateParams, WindowBits};

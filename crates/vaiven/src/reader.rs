@@ -113,7 +113,8 @@ impl Reader {
     }
 
     /// Polls for the next message.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a message that is there reaches its caller without a detour")]
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         // A peer that sends many short messages must not keep the thread: some of them use the task's budget.
         self.received = self.received.wrapping_add(1);
