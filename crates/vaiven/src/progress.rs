@@ -3,6 +3,8 @@
 //! TLS takes up to 64 KiB at a time and lets nobody see how fast they leave it. Counted below it, a peer that takes
 //! little is told from one that takes nothing.
 
+#![cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS there is nothing to count below"))]
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
