@@ -249,10 +249,8 @@ impl Connection {
             let offset = violation_index(violation);
             events.notice(Notice { connection: self.id, kind: Kind::Violation, offset, len: 0 });
         }
-        if self.is_paused
-            && let Some(keepalive) = &mut self.keepalive
-        {
-            keepalive.heard(now);
+        if self.is_paused || self.has_progressed() {
+            self.lives(now);
         }
         match self.keepalive.as_mut().map(|keepalive| keepalive.handle_timeout(now)) {
             Some(KeepaliveAction::Ping(payload)) => {
@@ -263,6 +261,20 @@ impl Connection {
             Some(KeepaliveAction::Dead) => Liveness::Dead,
             Some(KeepaliveAction::Wait) | None => Liveness::Alive,
         }
+    }
+
+    /// Whether the peer took some of what is on its way since this was last asked: a ping comes behind that, so that a
+    /// peer who takes it slowly is there although it answers none.
+    #[cfg(target_os = "linux")]
+    fn has_progressed(&mut self) -> bool {
+        self.keepalive.is_some() && self.socket.as_mut().is_some_and(Socket::has_progressed)
+    }
+
+    /// Over a stream JavaScript sees to it.
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "elsewhere it asks the socket")]
+    fn has_progressed(&self) -> bool {
+        false
     }
 
     /// Queues a message. After a Close frame it is dropped; JavaScript knows that one was queued.

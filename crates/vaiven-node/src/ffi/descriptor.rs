@@ -1,9 +1,10 @@
-//! A descriptor that JavaScript names by its number, and reads into memory that nothing was written to.
+//! A descriptor that JavaScript names by its number, reads into memory that nothing was written to, and what the system
+//! says of a socket.
 
 use bytes::BufMut;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{RecvFlags, recv};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Another descriptor of the same socket: it is ours to close, whatever happens to the first.
 pub(crate) fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
@@ -26,4 +27,12 @@ pub(crate) fn receive(fd: impl AsFd, buffer: &mut impl BufMut) -> Result<usize, 
         buffer.advance_mut(read);
         Ok(read)
     }
+}
+
+/// How many bytes the system has that the peer's did not acknowledge yet; 0 where it does not say.
+pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> u32 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open, and the system writes one number of this type, if anything.
+    unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    u32::try_from(bytes).unwrap_or(0)
 }
