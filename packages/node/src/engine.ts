@@ -33,7 +33,7 @@ const EMPTY = Buffer.alloc(0) as SlicedBuffer;
 const { aside, outgoing, outgoingRecords, records, slab } = memory;
 
 // Kept from here on: tests replace the global ones with clocks of their own.
-const { setInterval, clearInterval } = globalThis;
+const { setInterval, clearInterval, setImmediate } = globalThis;
 const { nextTick } = process;
 
 const links: (Link | undefined)[] = [];
@@ -357,7 +357,12 @@ function tell(link: Link, kindAndFlags: number, offset: number, length: number):
   }
 }
 
+/** Time acts behind the reads of this turn: who answered while this thread was busy is not taken for silent. */
 function tick(): void {
+  setImmediate(letTimeAct);
+}
+
+function letTimeAct(): void {
   if (native.handleTimeouts()) {
     run();
   }

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import https from 'node:https';
 import net from 'node:net';
 import { describe, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import NpmWebSocket from 'ws';
 import vaiven, { WebSocketServer } from '../dist/index.mjs';
 import { certificate } from './certificate.mjs';
@@ -265,6 +266,26 @@ describe('keepalive', () => {
     socket.resume();
     client.send('still here');
     assert.deepEqual(await once(socket, 'message'), [Buffer.from('still here'), false]);
+  });
+
+  test('lets a peer be whose answers came while this thread had no time to read them', async (t) => {
+    const { server, port } = await serve(t, { keepalive: { interval: 1000, timeout: 1000 } });
+    const accepted = once(server, 'connection');
+    const program = `
+      const { WebSocket } = require('ws');
+      new WebSocket('ws://127.0.0.1:${port}').on('ping', () => {});
+    `;
+    const peer = new Worker(program, { eval: true });
+    t.after(() => peer.terminate());
+    const [socket] = await accepted;
+    const block = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
+    // The package's own timer, of the same second, is the elder one: each time a ping has just left, and is answered
+    // while this thread is busy.
+    const blocking = setInterval(() => setImmediate(block), 1000);
+    await new Promise((resolve) => setTimeout(resolve, 9_000));
+    clearInterval(blocking);
+    await turn();
+    assert.equal(socket.readyState, vaiven.OPEN);
   });
 
   // The shorter one is wholly in the system's hands; of the longer one the most waits here.
