@@ -270,7 +270,7 @@ impl Connection {
         self.keepalive.is_some() && self.socket.as_mut().is_some_and(Socket::has_progressed)
     }
 
-    /// Over a stream JavaScript sees to it.
+    /// Over a stream JavaScript says so itself.
     #[cfg(not(target_os = "linux"))]
     #[expect(clippy::unused_self, reason = "elsewhere it asks the socket")]
     fn has_progressed(&self) -> bool {
@@ -322,7 +322,6 @@ impl Connection {
     }
 
     /// The outbox moved on: payload bytes that are not wholly written cannot exceed what waits.
-    #[cfg(target_os = "linux")]
     pub(crate) fn settle_queued_bytes(&mut self) -> usize {
         self.queued_bytes = self.queued_bytes.min(self.encoder.outbox().len());
         self.queued_bytes

@@ -64,6 +64,8 @@ pub(crate) const IN_BATCH: usize = 4;
 pub(crate) const WAITING: usize = 5;
 /// In the header: how much of the outgoing memory is used, kept by JavaScript.
 pub(crate) const OUT_BYTES: usize = 6;
+/// In the header: of what was taken for a stream last, how many messages asked to be told when they are written.
+pub(crate) const AWAITED: usize = 7;
 
 /// Numbers of a record.
 pub(crate) const RECORD_WORDS: usize = 4;

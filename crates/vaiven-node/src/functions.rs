@@ -7,6 +7,8 @@ use crate::engine::{Engine, now};
 #[cfg(target_os = "linux")]
 use crate::event_loop::EventLoop;
 use crate::events::Events;
+#[cfg(unix)]
+use crate::ffi::descriptor;
 use crate::ffi::{Env, Failure, Function, Memory, Value, argument};
 use crate::handshake;
 use crate::outgoing::{Manner, Outgoing};
@@ -46,6 +48,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("offerDeflate", handshake::offer_deflate),
     ("ping", ping),
     ("pong", pong),
+    ("progressed", progressed),
     ("publish", publish),
     ("release", release),
     ("send", send),
@@ -54,6 +57,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("setReading", set_reading),
     ("take", take),
     ("takeOwned", take_owned),
+    ("unacknowledged", unacknowledged),
     ("violation", violation),
     ("waiting", waiting),
 ];
@@ -353,11 +357,30 @@ fn waiting<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     env.number(waiting)
 }
 
-/// `take(connection, out)`: fills `out` with exactly what waits; says how many awaited messages are among it.
+/// `take(connection, out)`: fills `out` with the first bytes that wait; says how many payload bytes that are.
 fn take<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     let out = env.bytes(argument(arguments, 1)?)?;
-    let awaited = env.instance()?.engine()?.take(id(env, arguments)?, out)?;
-    env.number(awaited)
+    let gone = env.instance()?.engine()?.take(id(env, arguments)?, out)?;
+    env.number(gone)
+}
+
+/// `progressed(connection)`: the peer of a stream takes what is sent to it, and so is there.
+fn progressed<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    env.instance()?.engine()?.progressed(id(env, arguments)?)?;
+    env.undefined()
+}
+
+/// `unacknowledged(descriptor)`: how many bytes of a socket of Node's the peer's system does not have yet.
+#[cfg(unix)]
+fn unacknowledged<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let bytes = descriptor::unacknowledged_of(env.index(argument(arguments, 0)?)?);
+    env.number(bytes as usize)
+}
+
+/// `unacknowledged(descriptor)`: 0, as sockets have no descriptors here.
+#[cfg(not(unix))]
+fn unacknowledged<'a>(env: Env<'a>, _: &[Value<'a>]) -> Answer<'a> {
+    env.number(0)
 }
 
 /// `takeOwned(index)`: the payload of a record that has a buffer of its own.

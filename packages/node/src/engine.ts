@@ -10,6 +10,12 @@ import { native } from './native';
 import * as memory from './shared-memory';
 import { allocateAmounts, Flags, Header, Send, Size, type SlicedBuffer, Told } from './shared-memory';
 
+/** Who is asked, before time acts, whether its peer takes what is sent to it. */
+export interface Watched {
+  /** False: there is nothing to watch any more. */
+  watch(): boolean;
+}
+
 /** Where bytes come from that are to be decoded: a transport over a stream. */
 export interface Source {
   /** The bytes to be decoded next; undefined where there are none now. */
@@ -49,6 +55,8 @@ let read: SlicedBuffer = EMPTY;
 let source: Source | undefined;
 let start = 0;
 const sources: Source[] = [];
+
+const watched = new Set<Watched>();
 
 let isFlushPlanned = false;
 
@@ -111,6 +119,16 @@ export function remove(id: number): void {
     clearInterval(timer);
     timer = undefined;
   }
+}
+
+/** Asks, once a second, whether a peer takes what is sent to it. */
+export function watch(one: Watched): void {
+  watched.add(one);
+}
+
+/** How many awaited messages are among what was taken last. */
+export function awaitedOfTaken(): number {
+  return records[Header.Awaited] as number;
 }
 
 /** Payload bytes that wait in a connection. */
@@ -363,6 +381,11 @@ function tick(): void {
 }
 
 function letTimeAct(): void {
+  for (const one of watched) {
+    if (!one.watch()) {
+      watched.delete(one);
+    }
+  }
   if (native.handleTimeouts()) {
     run();
   }
@@ -374,7 +397,7 @@ process.once('exit', () => {
   for (let count = native.collect(); count > 0; count = native.collect()) {
     for (let at = Header.Words; at < Header.Words + 4 * count; at += 4) {
       if (records[at + 1] === Told.Output) {
-        links[records[at] as number]?.transport.write();
+        links[records[at] as number]?.transport.write(Number.POSITIVE_INFINITY);
       }
     }
   }

@@ -121,8 +121,8 @@ export type Done = (error?: Error) => void;
 export interface Transport {
   /** The stream of Node's, for what it knows of addresses and certificates; also after the end. */
   readonly socket: Duplex;
-  /** Bytes wait to be written. */
-  write(): void;
+  /** Bytes wait to be written; `most` bounds how many the stream is given ahead of its needs. */
+  write(most?: number): void;
   /** Nothing more will be written: half-closes. */
   end(): void;
   pause(): void;
@@ -179,7 +179,7 @@ export class Link {
     const descriptor = engine.joinsEventLoop() ? descriptorOf(socket) : -1;
     this.transport =
       descriptor < 0
-        ? new StreamTransport(this, socket, head)
+        ? new StreamTransport(this, socket, head, keepalive !== undefined)
         : new LoopTransport(this, socket, descriptor, head, isReleased);
   }
 

@@ -83,8 +83,15 @@ export interface Native {
   answer(connection: number): void;
   /** How many bytes wait for a stream to write them. */
   waiting(connection: number): number;
-  /** Fills `out` with exactly what waits, and says how many awaited messages are among it. */
+  /**
+   * Fills `out` with the first bytes that wait, and says how many payload bytes that are; `Header.Awaited` says how many
+   * awaited messages are written with them.
+   */
   take(connection: number, out: Uint8Array): number;
+  /** The peer of a stream takes what is sent to it, and so is there. */
+  progressed(connection: number): void;
+  /** How many bytes of a socket of Node's the peer's system does not have yet; 0 where that is not known. */
+  unacknowledged(descriptor: number): number;
   /** The payload of a record with a buffer of its own. */
   takeOwned(index: number): Buffer;
   /** Lets time act on every connection, and says whether there are notices to collect. */

@@ -2,14 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import https from 'node:https';
 import net from 'node:net';
 import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import NpmWebSocket from 'ws';
-import vaiven, { WebSocketServer } from '../dist/index.mjs';
-import { certificate } from './certificate.mjs';
-import { collect, connect, openRaw, serve } from './servers.mjs';
+import vaiven from '../dist/index.mjs';
+import { collect, connect, openRaw, openSecurely, serve, serveSecurely } from './servers.mjs';
 
 /** A server, a client, and the socket of the client on the server. */
 async function pair(t, options, clientOptions) {
@@ -177,14 +175,9 @@ describe('the stream below', () => {
   });
 
   test('is the one of TLS where there is TLS', async (t) => {
-    const server = https.createServer(certificate());
-    const sockets = new WebSocketServer({ server, verifyClient: ({ secure }) => secure });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.after(() => server.close());
-    const accepted = once(sockets, 'connection');
-    const url = `wss://127.0.0.1:${server.address().port}`;
-    const client = await connect(url, { rejectUnauthorized: false });
+    const { server, port } = await serveSecurely(t, { verifyClient: ({ secure }) => secure });
+    const accepted = once(server, 'connection');
+    const client = await connect(`wss://127.0.0.1:${port}`, { rejectUnauthorized: false });
     const [socket] = await accepted;
     assert.ok(socket._socket.encrypted);
     client.send('hola');
@@ -234,6 +227,26 @@ describe('what waits in a connection', () => {
     assert.equal(error.code, 'ERR_VAIVEN_BUFFER_FULL');
     assert.equal(socket.readyState, vaiven.OPEN);
     slow.destroy();
+  });
+
+  test('declines as a long message leaves', async (t) => {
+    const { server, port } = await serve(t);
+    const accepted = once(server, 'connection');
+    const peer = await openRaw(port);
+    const [socket] = await accepted;
+    const bytes = 32 << 20;
+    socket.send(Buffer.alloc(bytes));
+    const amounts = new Set();
+    let received = 0;
+    peer.on('data', (chunk) => {
+      received += chunk.length;
+      // What the peer has counts no more, but for what a stream of Node's has not reported yet.
+      assert.ok(socket.bufferedAmount <= bytes + (1 << 20) - received);
+      amounts.add(socket.bufferedAmount);
+      if (received === bytes + 10) peer.destroy();
+    });
+    await once(peer, 'close');
+    assert.ok(amounts.has(0) && amounts.size > 4, `${amounts.size} amounts`);
   });
 
   test('may be just the limit, and not a byte more', async (t) => {
@@ -287,13 +300,21 @@ describe('keepalive', () => {
     await turn();
     assert.equal(socket.readyState, vaiven.OPEN);
   });
+});
 
-  // The shorter one is wholly in the system's hands; of the longer one the most waits here.
-  for (const bytes of [2 << 20, 64 << 20]) {
-    test(`lets a peer be that takes a message of ${bytes} bytes slowly`, async (t) => {
-      const { server, port } = await serve(t, { keepalive: { interval: 1000, timeout: 4000 } });
+describe('keepalive lets a peer be that slowly takes', { concurrency: 4 }, () => {
+  // The shorter message is wholly in the system's hands; of the longer one the most waits here.
+  for (const [scheme, bytes] of [
+    ['ws', 2 << 20],
+    ['ws', 64 << 20],
+    ['wss', 2 << 20],
+    ['wss', 64 << 20],
+  ]) {
+    test(`${bytes >> 20} MiB over ${scheme}`, async (t) => {
+      const keepalive = { interval: 1000, timeout: 4000 };
+      const { server, port } = await (scheme === 'ws' ? serve : serveSecurely)(t, { keepalive });
       const accepted = once(server, 'connection');
-      const slow = await openRaw(port);
+      const slow = await (scheme === 'ws' ? openRaw : openSecurely)(port);
       t.after(() => slow.destroy());
       slow.pause();
       const [socket] = await accepted;
