@@ -149,6 +149,7 @@ impl Engine {
             && let Some(socket) = &connection.socket
         {
             socket.end();
+            self.events.notice(Notice { connection: id, kind: Kind::Finished, offset: 0, len: 0 });
         }
         connection.queued_bytes = 0;
         let awaited = std::mem::take(&mut connection.awaited);

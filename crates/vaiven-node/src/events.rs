@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     Drained = 8,
     /// Over a stream: bytes wait to be taken, as many as the length says.
     Output = 9,
-    /// Over a stream: nothing more will be written; the stream is to be ended.
+    /// Nothing more will be written: this direction of the socket is ended, or that of the stream is to be.
     Finished = 10,
 }
 

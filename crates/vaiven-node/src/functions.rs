@@ -30,6 +30,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("addresses", addresses),
     ("adopt", adopt),
     ("answer", answer),
+    ("answerPing", answer_ping),
     ("attach", attach),
     ("checkOrigin", handshake::check_origin),
     ("checkResponse", handshake::check_response),
@@ -101,9 +102,8 @@ fn set_amounts<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
 
 /// Bits of `attach`'s second argument.
 const SERVER: u32 = 1;
-const MANUAL_PONG: u32 = 1 << 1;
-const SERVER_NO_CONTEXT_TAKEOVER: u32 = 1 << 2;
-const CLIENT_NO_CONTEXT_TAKEOVER: u32 = 1 << 3;
+const SERVER_NO_CONTEXT_TAKEOVER: u32 = 1 << 1;
+const CLIENT_NO_CONTEXT_TAKEOVER: u32 = 1 << 2;
 
 /// `attach(flags, maxPayload, maxFragments, maxIdleFrames, deflateWindows, deflateLevel, deflateThreshold,
 /// pingInterval, pongTimeout)`: a connection after its opening handshake. Windows are the server's bits and, times
@@ -130,10 +130,7 @@ fn attach<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
         Keepalive::new(KeepaliveConfig { interval, timeout }, rand::random(), now)
     });
     let id = env.instance()?.engine()?.attach(|id| {
-        let mut connection = Connection::new(id, role, decoder, encoder).with_keepalive(keepalive);
-        if flags & MANUAL_PONG != 0 {
-            connection = connection.without_auto_pong();
-        }
+        let connection = Connection::new(id, role, decoder, encoder).with_keepalive(keepalive);
         if deflate.is_some() { connection.with_deflate() } else { connection }
     })?;
     env.number(id as usize)
@@ -348,6 +345,14 @@ fn close<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
 /// `answer(connection)`: answers the peer's Close frame, or the rule that it broke.
 fn answer<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     env.instance()?.engine()?.change(id(env, arguments)?, Connection::answer)?;
+    env.undefined()
+}
+
+/// `answerPing(connection, payload)`: answers a ping, behind the messages that wait.
+fn answer_ping<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let payload = env.bytes(argument(arguments, 1)?)?;
+    let mut engine = env.instance()?.engine()?;
+    engine.change(id(env, arguments)?, |connection| connection.answer_ping(payload))?;
     env.undefined()
 }
 

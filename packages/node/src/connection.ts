@@ -19,6 +19,8 @@ export const CONNECTING = 0;
 export const OPEN = 1;
 export const CLOSING = 2;
 export const CLOSED = 3;
+/** Milliseconds that the peer has to end its direction of the transport, once all that this side says is written. */
+const END_TIMEOUT = 1000;
 /** The states by their names. */
 export const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const;
 
@@ -323,6 +325,12 @@ export abstract class Connection implements LinkHandler, OpeningListener {
 
   drained(): void {}
 
+  /** Who has said its last ends the connection (RFC 6455 section 7.1.1); a peer that does not end it as well is not waited for. */
+  finished(): void {
+    clearTimeout(this.#closeTimer);
+    this.#endIn(Math.min(END_TIMEOUT, this.settings.limits.closeTimeout));
+  }
+
   #giveUp(): void {
     this.readyState = CLOSING;
     this.#opening?.abort();
@@ -334,8 +342,11 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   }
 
   #startCloseTimer(): void {
-    if (this.#closeTimer !== undefined) return;
-    this.#closeTimer = setTimeout(() => this.link?.abort(), this.settings.limits.closeTimeout);
+    if (this.#closeTimer === undefined) this.#endIn(this.settings.limits.closeTimeout);
+  }
+
+  #endIn(milliseconds: number): void {
+    this.#closeTimer = setTimeout(() => this.link?.abort(), milliseconds);
     // The connection itself keeps the process alive as long as it is there.
     this.#closeTimer.unref();
   }

@@ -183,7 +183,7 @@ export function sendFragment(id: number, part: number, bytes: Uint8Array, isAwai
 }
 
 /** Sends a control frame. */
-export function control(id: number, opcode: 'ping' | 'pong', payload: Uint8Array): void {
+export function control(id: number, opcode: 'ping' | 'pong' | 'answerPing', payload: Uint8Array): void {
   native[opcode](id, payload);
   planFlush();
 }
@@ -351,9 +351,7 @@ function tell(link: Link, kindAndFlags: number, offset: number, length: number):
   }
   switch (kind) {
     case Told.Ping:
-      // The native core has answered it; over a stream nobody else sees to it that the answer leaves.
-      planFlush();
-      return link.handler.ping(Buffer.from(aside.subarray(offset, offset + length)));
+      return link.toldPing(Buffer.from(aside.subarray(offset, offset + length)));
     case Told.Pong:
       return link.handler.pong(Buffer.from(aside.subarray(offset, offset + length)));
     case Told.Close:
@@ -370,7 +368,7 @@ function tell(link: Link, kindAndFlags: number, offset: number, length: number):
       link.transport.write();
       return false;
     default:
-      link.transport.end();
+      link.toldFinished();
       return false;
   }
 }

@@ -81,6 +81,8 @@ export interface Native {
   close(connection: number, code: number, reason: string): void;
   /** Answers the peer's Close frame, or the rule that it broke. */
   answer(connection: number): void;
+  /** Answers a ping, behind the messages that wait. */
+  answerPing(connection: number, payload: Uint8Array): void;
   /** How many bytes wait for a stream to write them. */
   waiting(connection: number): number;
   /**

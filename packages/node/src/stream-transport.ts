@@ -124,8 +124,8 @@ export class StreamTransport implements Transport, engine.Source, engine.Watched
     return acknowledged !== undefined;
   }
 
-  end(): void {
-    this.socket.end();
+  end(ended: () => void): void {
+    this.socket.end(ended);
   }
 
   private setPaused(isPaused: boolean): void {

@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import NpmWebSocket from 'ws';
 import vaiven from '../dist/index.mjs';
-import { collect, connect, openRaw, openSecurely, serve, serveSecurely } from './servers.mjs';
+import { collect, connect, frame, openRaw, openSecurely, serve, serveSecurely } from './servers.mjs';
 
 /** A server, a client, and the socket of the client on the server. */
 async function pair(t, options, clientOptions) {
@@ -67,6 +67,16 @@ describe('a socket of a server', () => {
     assert.deepEqual(await once(socket, 'pong'), [Buffer.from('from the server')]);
   });
 
+  test('answers first what came first, pings and messages', async (t) => {
+    const { server, port } = await serve(t);
+    server.on('connection', (socket) => socket.on('message', (data) => socket.send(data)));
+    const raw = await openRaw(port);
+    raw.write(Buffer.concat([frame(0x82, 'a'), frame(0x89, 'b'), frame(0x82, 'c'), frame(0x88, '')]));
+    raw.end();
+    const answers = Buffer.concat(await raw.toArray());
+    assert.equal(answers.toString('latin1'), '\x82\x01a\x8a\x01b\x82\x01c\x88\x00');
+  });
+
   test('answers no ping without autoPong', async (t) => {
     const { socket, client } = await pair(t, { autoPong: false });
     client.ping('first');
@@ -110,6 +120,29 @@ describe('a socket of a server', () => {
     assert.equal((await once(socket, 'close'))[0], 1006);
     deaf.destroy();
   });
+});
+
+describe('a server ends the connection first', () => {
+  for (const [name, last, code] of [
+    ['behind both Close frames', frame(0x88, [0x03, 0xe8]), 1000],
+    ['behind a broken rule', frame(0x83, ''), 1006],
+  ]) {
+    test(`${name}, and waits for no peer that does not`, { timeout: 30_000 }, async (t) => {
+      const { server, port } = await serve(t, { closeTimeout: 600_000 });
+      const accepted = once(server, 'connection');
+      const raw = await openRaw(port, {}, undefined, { allowHalfOpen: true });
+      t.after(() => raw.destroy());
+      const [socket] = await accepted;
+      socket.on('error', () => {});
+      const closed = new Promise((resolve) => socket.on('close', resolve));
+      const answer = once(raw, 'data');
+      const ended = once(raw, 'end');
+      raw.write(last);
+      assert.equal((await answer)[0][0], 0x88);
+      await ended;
+      assert.equal(await closed, code);
+    });
+  }
 });
 
 describe('the stream below', () => {

@@ -63,9 +63,15 @@ export function converse(port, bytes) {
   });
 }
 
+/** A frame as a client sends it, masked with a key of zeros, which leaves the payload as it is. */
+export function frame(first, payload) {
+  const bytes = Buffer.from(payload);
+  return Buffer.concat([Buffer.from([first, 0x80 | bytes.length, 0, 0, 0, 0]), bytes]);
+}
+
 /** A connection behind its opening handshake, as a plain socket. */
-export function openRaw(port, changes, line) {
-  return upgrade(net.connect(port, '127.0.0.1'), request(changes, line));
+export function openRaw(port, changes, line, options = {}) {
+  return upgrade(net.connect({ port, host: '127.0.0.1', ...options }), request(changes, line));
 }
 
 /** The same over TLS. */
