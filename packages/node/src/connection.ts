@@ -11,6 +11,7 @@ import { OpeningError, violationError } from './errors';
 import { type Kind, Link, type LinkHandler } from './link';
 import { type Opened, Opening, type OpeningListener, type OpeningPlan } from './opening';
 import type { Keepalive, Limits } from './options';
+import type { Rate } from './rate';
 import { type Done, SendQueue } from './send-queue';
 
 export type { Done };
@@ -34,6 +35,7 @@ export interface ConnectionSettings {
   keepalive?: Keepalive | undefined;
   maxBufferedAmount?: number;
   bufferPolicy?: BufferPolicy;
+  messageRate?: Rate | undefined;
 }
 
 /** A connection as a socket object sees it. */
@@ -249,6 +251,16 @@ export abstract class Connection implements LinkHandler, OpeningListener {
       this.#startCloseTimer();
       this.inOrder(0, (link) => link.close(code, reason));
     }
+  }
+
+  /** Ends the connection with a Close frame, and without waiting for one: the peer does as it should not. */
+  protected end(code: number, reason: string): void {
+    this.readyState = CLOSING;
+    this.#startCloseTimer();
+    this.inOrder(0, (link) => {
+      link.close(code, reason);
+      link.end();
+    });
   }
 
   /** Ends the connection at once, whatever waits. */

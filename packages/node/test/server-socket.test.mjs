@@ -6,7 +6,7 @@ import net from 'node:net';
 import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import NpmWebSocket from 'ws';
-import vaiven from '../dist/index.mjs';
+import vaiven, { WebSocketServer } from '../dist/index.mjs';
 import { collect, connect, frame, openRaw, openSecurely, serve, serveSecurely } from './servers.mjs';
 
 /** A server, a client, and the socket of the client on the server. */
@@ -143,6 +143,58 @@ describe('a server ends the connection first', () => {
       assert.equal(await closed, code);
     });
   }
+});
+
+describe('messages that come too fast', () => {
+  async function burst(t, options, count) {
+    const { server, port } = await serve(t, options);
+    const accepted = once(server, 'connection');
+    const raw = await openRaw(port);
+    const [socket] = await accepted;
+    let received = 0;
+    socket.on('message', () => {
+      received += 1;
+    });
+    raw.write(Buffer.concat([...Array(count).fill(frame(0x82, 'a')), frame(0x88, [0x03, 0xe8])]));
+    const answer = Buffer.concat(await raw.toArray());
+    return [received, answer.readUInt16BE(2)];
+  }
+
+  test('end the connection with 1008', async (t) => {
+    const options = { messageRate: 1, messageBurst: 5 };
+    assert.deepEqual(await burst(t, options, 4), [4, 1000]);
+    assert.deepEqual(await burst(t, options, 5), [5, 1000]);
+    assert.deepEqual(await burst(t, options, 6), [5, 1008]);
+  });
+
+  test('may come in bursts of twice the rate unless told', async (t) => {
+    assert.deepEqual(await burst(t, { messageRate: 10 }, 20), [20, 1000]);
+    assert.deepEqual(await burst(t, { messageRate: 10 }, 21), [20, 1008]);
+  });
+
+  test('are no concern unless told', async (t) => {
+    assert.deepEqual(await burst(t, {}, 10_000), [10_000, 1000]);
+  });
+
+  test('came while nothing was read, and are let be', async (t) => {
+    const { socket, client } = await pair(t, { messageRate: 10, messageBurst: 1 });
+    socket.pause();
+    for (let count = 0; count < 10; count += 1) client.send('a');
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const received = collect(socket, 'message', 10);
+    socket.resume();
+    await received;
+    assert.equal(socket.readyState, vaiven.OPEN);
+  });
+
+  test('have a limit that can be', () => {
+    for (const options of [{ messageRate: 0 }, { messageRate: 1, messageBurst: 0 }, { messageBurst: 1 }]) {
+      assert.throws(
+        () => new WebSocketServer({ noServer: true, ...options }),
+        /the option 'message(Rate|Burst)'/,
+      );
+    }
+  });
 });
 
 describe('the stream below', () => {
