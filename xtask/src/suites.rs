@@ -72,6 +72,13 @@ const SUITES: &[Suite] = &[
         minutes: 30,
         run: node,
     },
+    Suite {
+        name: "catalogue",
+        about: "the catalogue of bad input against the npm package",
+        by_default: true,
+        minutes: 30,
+        run: catalogue,
+    },
     Suite { name: "fuzz", about: "every fuzz target for a minute", by_default: true, minutes: 45, run: fuzz },
     Suite {
         name: "conformance",
@@ -415,23 +422,46 @@ fn node() -> Outcome {
     node_tests().into()
 }
 
-/// Builds the npm package and its native core; lint and types are a check each.
+/// Lint and types of the npm package are a check each.
 fn node_tests() -> Result<Tally, String> {
-    host::ensure(&["node"], "nodejs")?;
-    let npm = host::ensure(&["npm"], "npm")?;
-    let dir = host::root().join("packages/node");
-    let npm = |arguments: &[&str]| {
-        host::run(Command::new(&npm).args(arguments).env("NO_COLOR", "1").current_dir(&dir))
-    };
-    if !is_installed(&dir) && !npm(&["ci", "--no-audit", "--no-fund"])?.ok {
-        return Err("npm ci failed in packages/node".to_owned());
-    }
-    if !npm(&["run", "build"])?.ok {
-        return Err("packages/node does not build".to_owned());
-    }
+    build_node_package()?;
     let checked = Tally::of(&npm(&["run", "check"])?);
     let tested = npm(&["test"])?;
     Ok(checked.and(node_tally(&tested.output).checked(tested.ok)))
+}
+
+/// Builds the npm package and its native core.
+fn build_node_package() -> Result<(), String> {
+    host::ensure(&["node"], "nodejs")?;
+    if !is_installed(&host::root().join("packages/node")) && !npm(&["ci", "--no-audit", "--no-fund"])?.ok {
+        return Err("npm ci failed in packages/node".to_owned());
+    }
+    if npm(&["run", "build"])?.ok { Ok(()) } else { Err("packages/node does not build".to_owned()) }
+}
+
+fn npm(arguments: &[&str]) -> Result<Finished, String> {
+    let dir = host::root().join("packages/node");
+    let npm = host::ensure(&["npm"], "npm")?;
+    host::run(Command::new(npm).args(arguments).env("NO_COLOR", "1").current_dir(dir))
+}
+
+fn catalogue() -> Outcome {
+    catalogue_rows().into()
+}
+
+/// Plays the catalogue against the npm package; against our own server and client it is one of the Rust tests.
+fn catalogue_rows() -> Result<Tally, String> {
+    build_node_package()?;
+    let mut tally = Tally::default();
+    for role in ["server", "client"] {
+        let command = format!("node ../../conformance/catalogue/node-{role}.mjs");
+        let mut play = host::cargo(&["test", "--package", "vaiven-cli", "--test", "catalogue", "--"]);
+        play.args(["--nocapture", "every_case_ends_as_the_catalogue_says"]);
+        play.env(format!("CATALOGUE_{}", role.to_uppercase()), command).env("CATALOGUE_ROLE", role);
+        let finished = host::run(&mut play)?;
+        tally = tally.and(libtest_tally(&finished.output).checked(finished.ok));
+    }
+    Ok(tally)
 }
 
 fn browser() -> Outcome {
