@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use crate::host;
+use crate::host::{self, Finished};
 use crate::tally::{Tally, Trial};
 use crate::tidy;
 
@@ -65,6 +65,13 @@ const SUITES: &[Suite] = &[
         by_default: true,
         minutes: 30,
         run: node,
+    },
+    Suite {
+        name: "catalogue",
+        about: "the catalogue of bad input against the npm package",
+        by_default: true,
+        minutes: 30,
+        run: catalogue,
     },
     Suite { name: "fuzz", about: "every fuzz target for a minute", by_default: true, minutes: 45, run: fuzz },
     Suite {
@@ -359,26 +366,16 @@ fn node() -> Outcome {
     node_tests().into()
 }
 
-/// Builds the npm package and its native core; lint and types are a check each.
+/// Lint and types of the npm package are a check each.
 fn node_tests() -> Result<Tally, String> {
+    build_node_package()?;
     let node = host::ensure(&["node"], "nodejs")?;
-    let npm = host::ensure(&["npm"], "npm")?;
-    let dir = host::root().join("packages/node");
-    let npm = |arguments: &[&str]| {
-        host::run(Command::new(&npm).args(arguments).env("NO_COLOR", "1").current_dir(&dir))
-    };
-    if !is_installed(&dir) && !npm(&["ci", "--no-audit", "--no-fund"])?.ok {
-        return Err("npm ci failed in packages/node".to_owned());
-    }
-    if !npm(&["run", "build"])?.ok {
-        return Err("packages/node does not build".to_owned());
-    }
     let checked = Tally::one(npm(&["run", "check"])?.ok);
     let first = Trial::of_node(&npm(&["test"])?);
     let tested = first.and_again(|files| {
         let mut command = Command::new(&node);
         command.args(NODE_TESTS).arg("--test-timeout=900000").args(files);
-        command.env("NO_COLOR", "1").current_dir(&dir);
+        command.env("NO_COLOR", "1").current_dir(node_package());
         host::run(&mut command).map(|finished| Trial::of_node(&finished))
     })?;
     Ok(checked.and(tested))
@@ -386,6 +383,50 @@ fn node_tests() -> Result<Tally, String> {
 
 /// Arguments that make Node run test files one after the other.
 const NODE_TESTS: [&str; 3] = ["--test", "--test-concurrency=1", "--test-reporter=spec"];
+
+fn node_package() -> PathBuf {
+    host::root().join("packages/node")
+}
+
+/// Builds the npm package and its native core.
+fn build_node_package() -> Result<(), String> {
+    if !is_installed(&node_package()) && !npm(&["ci", "--no-audit", "--no-fund"])?.ok {
+        return Err("npm ci failed in packages/node".to_owned());
+    }
+    if npm(&["run", "build"])?.ok { Ok(()) } else { Err("packages/node does not build".to_owned()) }
+}
+
+fn npm(arguments: &[&str]) -> Result<Finished, String> {
+    let npm = host::ensure(&["npm"], "npm")?;
+    host::run(Command::new(npm).args(arguments).env("NO_COLOR", "1").current_dir(node_package()))
+}
+
+fn catalogue() -> Outcome {
+    catalogue_rows().into()
+}
+
+/// Plays the catalogue against the npm package; against our own server and client it is one of the Rust tests.
+fn catalogue_rows() -> Result<Tally, String> {
+    build_node_package()?;
+    let mut tally = Tally::default();
+    for role in ["server", "client"] {
+        let command = format!("node ../../conformance/catalogue/node-{role}.mjs");
+        let mut play = host::cargo(&["test", "--package", "vaiven-cli", "--test", "catalogue", "--"]);
+        play.args(["--nocapture", "every_case_ends_as_the_catalogue_says"]);
+        play.env(format!("CATALOGUE_{}", role.to_uppercase()), command).env("CATALOGUE_ROLE", role);
+        let mut finished = host::run(&mut play)?;
+        let is_second = !finished.ok;
+        if is_second {
+            finished = host::run(&mut play)?;
+        }
+        let mut played = Tally::of_libtest(&finished.output).checked(finished.ok);
+        if is_second && finished.ok {
+            played.second_tries.push(format!("catalogue against the {role} of the npm package"));
+        }
+        tally = tally.and(played);
+    }
+    Ok(tally)
+}
 
 fn browser() -> Outcome {
     browser_tests().into()
