@@ -19,6 +19,7 @@ mod app;
 mod http;
 mod metrics;
 mod pages;
+mod protocol;
 mod rate;
 mod replay;
 mod room;
