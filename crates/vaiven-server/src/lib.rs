@@ -16,6 +16,8 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod auth;
+mod fetch;
 mod http;
 mod metrics;
 mod pages;
