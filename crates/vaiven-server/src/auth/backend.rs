@@ -1,6 +1,6 @@
 //! The operator's backend, asked over HTTP: who a client is, and whether it may subscribe or publish.
 //!
-//! It gets a POST with `{"type":"connect","client":…,"token":…}`, or with
+//! It gets a POST with `{"type":"connect","token":…}`, or with
 //! `{"type":"subscribe"|"publish","client":…,"user":…,"channel":…}`. With 200 it says yes; its answer to `connect` may be
 //! an object with `user`, `info`, `expires` (seconds from now) and `channels`. With 401 it says that the token is bad,
 //! with 403 no. Anything else is no answer.
@@ -39,7 +39,6 @@ pub(super) struct Backend {
 #[derive(Serialize)]
 struct ConnectQuestion<'a> {
     r#type: &'static str,
-    client: &'a str,
     token: Option<&'a str>,
 }
 
@@ -67,8 +66,8 @@ impl Backend {
     }
 
     /// Who a client is.
-    pub(super) async fn connect(&self, token: Option<&str>, client: &str) -> Result<Identity, AuthError> {
-        let body = self.ask(to_json(&ConnectQuestion { r#type: "connect", client, token })).await?;
+    pub(super) async fn connect(&self, token: Option<&str>) -> Result<Identity, AuthError> {
+        let body = self.ask(to_json(&ConnectQuestion { r#type: "connect", token })).await?;
         let answer: ConnectAnswer = if body.trim_ascii().is_empty() {
             ConnectAnswer::default()
         } else {

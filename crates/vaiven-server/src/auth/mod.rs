@@ -17,6 +17,7 @@ pub(crate) use keys::read_public_key;
 
 use crate::settings::{Access, Anonymous, Settings};
 use backend::Backend;
+use bytes::Bytes;
 use grants::Grants;
 use revocation::Revocations;
 use serde_json::value::RawValue;
@@ -114,12 +115,12 @@ impl Auth {
     ///
     /// # Errors
     /// [`AuthError`].
-    pub(crate) async fn identify(&self, token: Option<&str>, client: &str) -> Result<Identity, AuthError> {
+    pub(crate) async fn identify(&self, token: Option<&str>) -> Result<Identity, AuthError> {
         let identity = match (token, &self.tokens, &self.backend) {
             (None, _, _) if self.allows_anonymous => Identity::default(),
             (None, _, None) => return Err(AuthError::Unauthorized("a token is needed")),
             (Some(token), Some(tokens), _) => tokens.check(token).await?,
-            (token, _, Some(backend)) => backend.connect(token, client).await?,
+            (token, _, Some(backend)) => backend.connect(token).await?,
             // Nobody can say whether it is good; nor does anything depend on it.
             (Some(_), None, None) => Identity::default(),
         };
@@ -177,6 +178,11 @@ pub(crate) fn decide(access: Access, action: Action, channel: &str, identity: &I
 }
 
 impl Identity {
+    /// What others may know about it, as JSON.
+    pub(crate) fn info_json(&self) -> Option<Bytes> {
+        self.info.as_ref().map(|info| Bytes::copy_from_slice(info.get().as_bytes()))
+    }
+
     /// How long it still holds.
     pub(crate) fn remaining(&self) -> Option<Duration> {
         Some(Duration::from_secs(self.expires_at?).saturating_sub(since_1970()))

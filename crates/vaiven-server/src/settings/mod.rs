@@ -10,6 +10,7 @@ mod table;
 mod value;
 
 pub use load::{FileError, Given, documentation, load};
+pub(crate) use namespace::DEFAULT as DEFAULT_NAMESPACE;
 pub use namespace::{Access, Contract, Namespace};
 pub use problem::{Problem, Source};
 pub use table::{NAMESPACE_SETTINGS, SETTINGS, Setting};

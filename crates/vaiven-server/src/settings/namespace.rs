@@ -59,7 +59,7 @@ impl Default for Namespace {
             history_age: Duration::from_hours(24),
             history_bytes: 16 << 20,
             max_keys: 10_000,
-            max_data_bytes: 64 << 10,
+            max_data_bytes: 128 << 10,
             subscribe: Access::Anyone,
             publish: Access::Anyone,
         }

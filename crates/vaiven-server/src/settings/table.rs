@@ -232,7 +232,7 @@ settings! {
             "A crowded game.";
         max_data_bytes: "BYTES",
             "Longest `data` of a publication",
-            "As long as a message may be by default, less what stands around it.";
+            "Twice as long as a message may be, since a plain text grows when it is quoted.";
         subscribe: "WHO",
             "Who may subscribe, and read history and presence: `anyone`, `users` with a token, who is `listed` in the token, whom the `backend` admits, or `nobody`",
             "Everyone, so that the first steps need no token.";
