@@ -1,18 +1,21 @@
 //! What is not a WebSocket: pages, health and metrics, by hyper. A later request of the same connection may still
 //! ask for an upgrade.
 
+use crate::api;
 use crate::app::App;
+use crate::events::EventBody;
 use crate::metrics::{self, RequestLabels};
+use crate::opening::{Opening, accept};
 use crate::pages::{CONTENT_SECURITY_POLICY, Page};
 use crate::replay::{Place, Replay};
 use crate::route::Route;
 use crate::server::{Peer, log_refusal};
-use crate::session::Plan;
+use crate::stream;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,13 +23,14 @@ use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
 
 /// The longest time that hyper is told to wait for a request.
 const MAX_READ_TIMEOUT: Duration = Duration::from_hours(24);
 
-type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Either<Full<Bytes>, EventBody>>;
 
 /// A year, as browsers ask for it. Only where a [public name](has_public_name) is served.
 const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
@@ -46,8 +50,8 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
         .max_buf_size(limits.max_bytes.max(8 << 10));
     let handle = app.handle.clone();
     let service = service_fn(move |request| {
-        let answer = answer(&app, request, peer, &place);
-        async { Ok::<_, Infallible>(answer) }
+        let (app, place) = (Arc::clone(&app), place.clone());
+        async move { Ok::<_, Infallible>(answer(&app, request, peer, &place).await) }
     });
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service).with_upgrades());
     // A client that breaks off is no news.
@@ -60,19 +64,21 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
     }
 }
 
-fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, place: &Place) -> Answer {
+async fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, place: &Place) -> Answer {
     let route = Route::of(request.uri().path());
     let pattern = route.as_ref().map_or("none", Route::pattern);
     let headers = request.headers();
+    let is_public = peer.scheme == Scheme::Https && has_public_name(headers);
     let wants_websocket =
         headers.contains_key(header::SEC_WEBSOCKET_KEY) || headers.contains_key(header::UPGRADE);
     let mut answer = match route {
         Some(route) if route.is_websocket() => upgrade(app, &mut request, &route, peer, place)
+            .await
             .unwrap_or_else(|refusal| refused(app, &refusal, peer, pattern)),
         None if wants_websocket => refused(app, &Refusal::not_found(), peer, pattern),
-        route => plain(app, &request, route.as_ref(), peer),
+        route => plain(app, request, route.as_ref(), peer).await,
     };
-    if peer.scheme == Scheme::Https && has_public_name(request.headers()) {
+    if is_public {
         answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
     }
     let labels = RequestLabels { route: pattern, status: answer.status().as_u16() };
@@ -92,7 +98,7 @@ fn has_public_name(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to a request that is no upgrade.
-fn plain(app: &App, request: &Request<Incoming>, route: Option<&Route>, peer: Peer) -> Answer {
+async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>, peer: Peer) -> Answer {
     // RFC 9112 section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request
     // message that lacks a Host header field and to any request message that contains more than one".
     let hosts = request.headers().get_all(header::HOST).iter().count();
@@ -108,15 +114,24 @@ fn plain(app: &App, request: &Request<Incoming>, route: Option<&Route>, peer: Pe
     let Some(route) = route else {
         return text(StatusCode::NOT_FOUND, "Nothing is served at this path. The chat page is at /\n");
     };
+    if let Route::Api(path) = route {
+        return api::answer(app, path, request).await;
+    }
+    if matches!(route, Route::Events | Route::Commands) {
+        return stream::answer(app, request, peer.scheme).await;
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use the method GET.\n");
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return answer;
     }
     match route {
-        Route::Page(page) => file(request, page),
-        Route::Metrics => figures(app, request, peer),
-        Route::Health | Route::Room(_) | Route::Echo => text(StatusCode::OK, "ok\n"),
+        Route::Page(page) => file(&request, page),
+        Route::Metrics => figures(app, &request, peer),
+        Route::Ready if app.is_stopping.load(Ordering::Relaxed) => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "the server stops\n")
+        }
+        _ => text(StatusCode::OK, "ok\n"),
     }
 }
 
@@ -160,14 +175,14 @@ fn figures(app: &App, request: &Request<Incoming>, peer: Peer) -> Answer {
     text(StatusCode::FORBIDDEN, why)
 }
 
-fn text(status: StatusCode, body: &'static str) -> Answer {
+pub(crate) fn text(status: StatusCode, body: &'static str) -> Answer {
     let mut answer = with_type("text/plain; charset=utf-8", Bytes::from_static(body.as_bytes()));
     *answer.status_mut() = status;
     answer
 }
 
-fn with_type(content_type: &'static str, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+pub(crate) fn with_type(content_type: &'static str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Either::Left(Full::new(body)));
     let fields = [
         (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -181,28 +196,28 @@ fn with_type(content_type: &'static str, body: Bytes) -> Answer {
 fn refused(app: &App, refusal: &Refusal, peer: Peer, pattern: &'static str) -> Answer {
     app.metrics.refused(refusal.status(), refusal.code());
     log_refusal(app, refusal, peer.ip, pattern);
-    refusal_response(refusal)
+    refusal_response::<Full<Bytes>>(refusal).map(Either::Left)
 }
 
 /// Accepts an upgrade: answers 101, and a task goes on with the connection.
-fn upgrade(
+async fn upgrade(
     app: &Arc<App>,
     request: &mut Request<Incoming>,
     route: &Route,
     peer: Peer,
     place: &Place,
 ) -> Result<Answer, Refusal> {
-    let mut plan = None;
-    let decide = |upgrade: &Upgrade<'_>, _: &mut Acceptance<'_>| {
+    let mut plan = Opening::of(request).plan(app, route, peer).await?;
+    let decide = |upgrade: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
         // hyper knows neither where the server listens nor whether TLS is in use.
         app.config.check_host(upgrade.host(), peer.scheme, Some(app.settings.listen.ip()))?;
         let judged = app.config.origins.check(upgrade.origin(), upgrade.host(), peer.scheme);
         judged.map_err(|refusal| Refusal::forbidden_origin(&refusal))?;
-        plan = Some(Plan::new(app, route)?);
+        accept(route, upgrade, acceptance);
         Ok(())
     };
-    let (answer, upgrading) = upgrade_with(request, &app.config, decide)?;
-    let (mut plan, place) = (plan.expect("it was made before the answer"), place.clone());
+    let (answer, upgrading) = upgrade_with::<_, Full<Bytes>>(request, &app.config, decide)?;
+    let place = place.clone();
     tokio::spawn(async move {
         // A client that is gone by now is no news.
         let Ok(mut socket) = upgrading.await else { return };
@@ -211,5 +226,5 @@ fn upgrade(
         }
         plan.run(&mut socket).await;
     });
-    Ok(answer)
+    Ok(answer.map(Either::Left))
 }

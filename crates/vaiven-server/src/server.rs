@@ -1,33 +1,32 @@
 //! A listening socket to served connections, until the server is told to stop.
 
 use crate::app::App;
+use crate::drain::{Drained, drain};
+use crate::opening::{Opening, accept};
+use crate::reload::Reload;
 use crate::route::Route;
+use crate::service::Service;
 use crate::session::Plan;
 use crate::throttle::Verdict;
 use crate::{Settings, http};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{fmt, io};
 use vaiven::server::{
-    AcceptError, Acceptance, DrainOptions, Handshake, Refusal, Scheme, Server as Listener, ServerEvent,
-    ServerHandle, TlsError, Upgrade,
+    AcceptError, Acceptance, Handshake, Refusal, Scheme, Server as Listener, ServerEvent, TlsError, Upgrade,
 };
 use vaiven::{CloseCode, WebSocket};
-
-/// The longest time over which connections are told that the server stops, so that they do not all come back at
-/// once. No more than two thirds of `drain_timeout`.
-const DRAIN_SPREAD: Duration = Duration::from_secs(20);
-/// Up to this many connections are told at once.
-const AT_ONCE: usize = 100;
+use vaiven_hub::OpenError;
 
 /// A server that listens. [`run`](Self::run) serves.
 #[derive(Debug)]
 pub struct Server {
     listener: Listener,
-    handle: ServerHandle,
     local: SocketAddr,
     app: Arc<App>,
+    reload: Reload,
 }
 
 /// Why a server did not start.
@@ -38,6 +37,10 @@ pub enum StartError {
     Listen(SocketAddr, io::Error),
     /// The certificate cannot be shown.
     Tls(TlsError),
+    /// A key for tokens cannot be read.
+    Keys(String),
+    /// The directory of the history cannot be used.
+    Store(PathBuf, OpenError),
 }
 
 impl fmt::Display for StartError {
@@ -57,6 +60,13 @@ impl fmt::Display for StartError {
                 _ => write!(f, "cannot listen on {address}: {error}"),
             },
             Self::Tls(error) => error.fmt(f),
+            Self::Keys(why) => f.write_str(why),
+            Self::Store(folder, error) => write!(
+                f,
+                "data_dir: {}: {error}; choose another directory with --data-dir, or keep the history in memory \
+                 with --history memory",
+                folder.display()
+            ),
         }
     }
 }
@@ -66,15 +76,10 @@ impl std::error::Error for StartError {
         match self {
             Self::Listen(_, error) => Some(error),
             Self::Tls(error) => Some(error),
+            Self::Keys(_) => None,
+            Self::Store(_, error) => Some(error),
         }
     }
-}
-
-/// How a server ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drained {
-    /// Connections that had not closed in time and were dropped.
-    pub dropped: usize,
 }
 
 /// The other end of a connection.
@@ -99,16 +104,17 @@ impl Server {
         for warning in settings.warnings() {
             tracing::warn!("{warning}");
         }
-        let config = Arc::new(settings.server_config(tls));
+        let files = settings.tls_cert.clone().zip(settings.tls_key.clone()).map(<[_; 2]>::from);
+        let config = Arc::new(settings.server_config(tls.clone()));
         let address = settings.listen;
         let refused = |error| StartError::Listen(address, error);
         let listener = Listener::bind(address, Arc::clone(&config)).await.map_err(refused)?;
         let local = listener.local_addr().map_err(refused)?;
-        let handle = listener.handle();
-        let app = App::new(settings, config, handle.clone());
+        let app = App::new(settings, config, listener.handle())?;
+        let reload = Reload::new(tls, files, &app.metrics);
         let observer = Arc::clone(&app);
         let listener = listener.observe(move |event| observe(&observer, &event));
-        Ok(Self { listener, handle, local, app })
+        Ok(Self { listener, local, app, reload })
     }
 
     /// The address that it listens on.
@@ -118,7 +124,17 @@ impl Server {
 
     /// The connections that it takes: `max_connections`, or what the process may open.
     pub fn max_connections(&self) -> usize {
-        self.handle.max_connections()
+        self.app.handle.max_connections()
+    }
+
+    /// What reads the certificate again.
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
+    }
+
+    /// What serves connections that come by other ways than this listener.
+    pub fn service(&self) -> Service {
+        Service::of(&self.app)
     }
 
     /// The address of the chat page, as a browser on this machine opens it.
@@ -135,21 +151,17 @@ impl Server {
     /// Serves until `stop` is ready, then closes every connection with the code that it gave and waits for them,
     /// for `drain_timeout` at most.
     pub async fn run(self, stop: impl Future<Output = CloseCode>) -> Drained {
-        let Self { listener, handle, app, .. } = self;
-        let timeout = app.settings.drain_timeout;
-        let serving = tokio::spawn(listener.serve(move |handshake| serve(Arc::clone(&app), handshake)));
-        let mut options = DrainOptions::default();
-        options.code = stop.await;
-        options.reason.push_str("the server stops");
-        options.timeout = timeout;
-        options.over = if handle.counts().websockets <= AT_ONCE {
-            Duration::ZERO
-        } else {
-            DRAIN_SPREAD.min(timeout / 3 * 2)
-        };
-        let report = handle.drain(options).await;
+        let Self { listener, app, reload, .. } = self;
+        let watching = tokio::spawn(reload.watch());
+        let preparing = Arc::clone(&app);
+        tokio::spawn(async move { preparing.auth.prepare().await });
+        let serving_app = Arc::clone(&app);
+        let serving =
+            tokio::spawn(listener.serve(move |handshake| serve(Arc::clone(&serving_app), handshake)));
+        let drained = drain(&app, stop.await).await;
         serving.abort();
-        Drained { dropped: report.aborted }
+        watching.abort();
+        drained
     }
 }
 
@@ -186,17 +198,19 @@ async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocke
     let ip = handshake.client_ip().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let peer = Peer { ip, scheme: handshake.scheme() };
     let (error, pattern) = match Route::of(handshake.request().path()) {
-        Some(route) if route.is_websocket() => {
-            let mut plan = None;
-            let decide = |_: &Upgrade<'_>, _: &mut Acceptance<'_>| {
-                plan = Some(Plan::new(&app, &route)?);
-                Ok(())
-            };
-            match handshake.accept_with(decide).await {
-                Ok(socket) => return plan.map(|plan| Box::new((plan, socket))),
-                Err(error) => (error, route.pattern()),
+        Some(route) if route.is_websocket() => match opening(&handshake).plan(&app, &route, peer).await {
+            Ok(plan) => {
+                let decide = |upgrade: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
+                    accept(&route, upgrade, acceptance);
+                    Ok(())
+                };
+                match handshake.accept_with(decide).await {
+                    Ok(socket) => return Some(Box::new((plan, socket))),
+                    Err(error) => (error, route.pattern()),
+                }
             }
-        }
+            Err(refusal) => (handshake.refuse(refusal).await, route.pattern()),
+        },
         None if handshake.request().wants_websocket() => {
             (handshake.refuse(Refusal::not_found()).await, "none")
         }
@@ -210,6 +224,15 @@ async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocke
         log_refusal(&app, &refusal, peer.ip, pattern);
     }
     None
+}
+
+fn opening(handshake: &Handshake) -> Opening<'_> {
+    let request = handshake.request();
+    Opening {
+        method: request.method(),
+        version: request.version(),
+        fields: request.fields().iter().collect(),
+    }
 }
 
 /// One line for whoever runs the server. A refused origin or host is what people search for, and a cap that is reached may be
@@ -244,7 +267,6 @@ mod tests {
     use std::sync::Mutex;
     use tracing::field::{Field, Visit};
     use tracing::{Event, Level, Metadata, Subscriber, span};
-    use vaiven::server::ServerConfig;
 
     /// Keeps what is logged at `warn` and above.
     #[derive(Clone, Default)]
@@ -279,7 +301,9 @@ mod tests {
 
     #[test]
     fn a_cap_that_is_reached_is_told_once_a_minute_with_the_setting_to_raise() {
-        let app = App::new(Settings::default(), Arc::new(ServerConfig::default()), ServerHandle::detached());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let _within = runtime.enter();
+        let app = App::for_test(Settings::default());
         let warnings = Warnings::default();
         tracing::subscriber::with_default(warnings.clone(), || {
             for (code, setting) in [
