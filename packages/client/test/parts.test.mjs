@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Clock } from '../dist/clock.js';
 import { EventStreamParser } from '../dist/event-stream.js';
 import { MessageStream } from '../dist/message-stream.js';
 import { readUrl } from '../dist/options.js';
@@ -148,6 +149,26 @@ describe('a loop over messages', () => {
     );
     assert.equal(ends, 1);
   });
+});
+
+test('a clock counts what either clock of the system counts, and never runs backwards', (t) => {
+  let [steady, wall] = [100, 5_000];
+  t.mock.method(performance, 'now', () => steady);
+  t.mock.method(Date, 'now', () => wall);
+  const clock = new Clock();
+  const steps = [
+    [10, 10, 10],
+    [10, 60_010, 60_020],
+    [10, -3_600_000, 60_030],
+    [0, 0, 60_030],
+    [-5, -5, 60_030],
+    [10, 0, 60_040],
+  ];
+  for (const [passed, seen, now] of steps) {
+    steady += passed;
+    wall += seen;
+    assert.equal(clock.now(), now);
+  }
 });
 
 test('addresses may have http or ws, and nothing else', () => {
