@@ -44,7 +44,7 @@ test('import, require and the script give the same names', () => {
 test('the types fit an application, as a module and as CommonJS', () => {
   const folder = mkdtempSync(join(tmpdir(), 'vaiven-types-'));
   const source = (load) => `${load}
-    const client = new Client('wss://example.org/v1', { token: async () => 'secret', transports: ['sse'] });
+    const client = new Client('wss://example.org/v1', { token: async () => 'secret', transports: ['sse'], WebSocket });
     client.on('state', ({ state, delay }) => console.log(state, delay ?? 0));
     const channel = client.channel('sala', { last: 20, presence: true });
     channel.on('gap', ({ since }) => console.log(since?.offset));

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
@@ -200,6 +201,54 @@ for (const [name, WebSocket] of CLASSES) {
     });
   });
 }
+
+test('a full queue keeps to the limits that the server has by default', async (t) => {
+  const server = await Server.start(t, []);
+  const client = connect(t, server.url, { WebSocket: ws });
+  const states = [];
+  client.on('state', ({ state, code }) => states.push(code ?? state));
+  const published = await Promise.all(numbers(400).map((number) => client.channel('sala').publish(number)));
+  assert.equal(published.at(-1).position.offset, 400);
+  assert.deepEqual(states, ['connecting', 'connected'], 'it was not closed with 1008');
+});
+
+describe('a server that demands tokens', () => {
+  const SECRET = 'a secret of thirty-two bytes, at least';
+
+  /** A token (JWT) that ends in so many seconds. */
+  function token(seconds, secret = SECRET) {
+    const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const exp = Math.floor(Date.now() / 1000) + seconds;
+    const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub: 'ana', exp })}`;
+    return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
+  }
+
+  test('gets a new one before the old one ends, on the same connection', async (t) => {
+    const server = await Server.start(t, ['--token-secret', SECRET]);
+    const lives = [22, 3600];
+    let calls = 0;
+    const states = [];
+    const client = connect(t, server.url, { WebSocket: ws, token: async () => token(lives[calls++]) });
+    client.on('state', ({ state }) => states.push(state));
+    const channel = client.channel('sala');
+    channel.on('message', ({ user }) => states.push(user));
+    await channel.subscribe();
+    await eventually('a second token', () => calls === 2);
+    await channel.publish(1);
+    await eventually('the message', () => states.length === 3);
+    assert.deepEqual(states, ['connecting', 'connected', 'ana']);
+  });
+
+  for (const transports of [['websocket'], ['sse']]) {
+    test(`does not see a bad one twice, over ${transports}`, async (t) => {
+      const server = await Server.start(t, ['--token-secret', SECRET]);
+      const bad = token(3600, `${SECRET}, but another`);
+      const client = connect(t, server.url, { WebSocket: ws, transports, token: () => bad });
+      await assert.rejects(client.channel('sala').subscribe(), { code: 'closed' });
+      assert.equal(client.state, 'closed');
+    });
+  }
+});
 
 test('a program ends when its client is closed, and a listener that throws does no harm but to itself', async (t) => {
   const server = await Server.start(t);

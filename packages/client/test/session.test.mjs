@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Subscription } from '../dist/subscription.js';
 import { ModelClient } from './model-client.mjs';
 import { ModelServer } from './model-server.mjs';
 import { World } from './virtual-time.mjs';
@@ -209,6 +210,32 @@ describe('a subscription', () => {
     pass(world, 5_000);
     const { detail } = client.news.find(({ event }) => event === 'gap');
     assert.deepEqual([detail.since.epoch, detail.position.epoch], ['e1', 'e2']);
+  });
+
+  test('that is recovered from elsewhere loses and doubles nothing', () => {
+    for (const [offset, next] of [
+      [1, 4],
+      [9, 10],
+    ]) {
+      const said = [];
+      const subscription = new Subscription(
+        'sala',
+        { base: 1, max: 1 },
+        () => 0,
+        (event, detail) => {
+          if (event === 'message') said.push(detail.offset);
+        },
+      );
+      subscription.want({ since: { epoch: 'e', offset: 3 } });
+      subscription.command();
+      const answer = { type: 'subscribed', contract: 'reliable', epoch: 'e', recovered: true };
+      subscription.subscribed({ ...answer, offset });
+      for (const message of [2, 3, next]) {
+        subscription.received(0, { type: 'message', channel: 'sala', offset: message, data: 0, time: 0 });
+      }
+      assert.deepEqual(said, next === 4 ? [4] : []);
+      assert.equal(subscription.commandAt, next === 4 ? Number.POSITIVE_INFINITY : 0, 'a gap begins it anew');
+    }
   });
 
   test('begins anew at a gap, and gives out nothing before the gap is closed', () => {
