@@ -1,6 +1,7 @@
 //! Chores of the workspace: `cargo xtask test` runs every suite, `cargo xtask tidy` checks the style alone.
 
 mod host;
+mod package;
 mod suites;
 mod tally;
 mod tidy;

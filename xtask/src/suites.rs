@@ -2,11 +2,12 @@
 //!
 //! To add one, write a function that returns a [`Tally`] and add a row to [`SUITES`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use crate::host::{self, Finished};
+use crate::host;
+use crate::package::Package;
 use crate::tally::{Tally, Trial};
 use crate::tidy;
 
@@ -72,6 +73,13 @@ const SUITES: &[Suite] = &[
         by_default: true,
         minutes: 30,
         run: catalogue,
+    },
+    Suite {
+        name: "client",
+        about: "the npm package of the client: lint, types, size, simulation, the real server",
+        by_default: true,
+        minutes: 30,
+        run: client,
     },
     Suite { name: "fuzz", about: "every fuzz target for a minute", by_default: true, minutes: 45, run: fuzz },
     Suite {
@@ -368,37 +376,20 @@ fn node() -> Outcome {
 
 /// Lint and types of the npm package are a check each.
 fn node_tests() -> Result<Tally, String> {
-    build_node_package()?;
-    let node = host::ensure(&["node"], "nodejs")?;
-    let checked = Tally::one(npm(&["run", "check"])?.ok);
-    let first = Trial::of_node(&npm(&["test"])?);
-    let tested = first.and_again(|files| {
-        let mut command = Command::new(&node);
-        command.args(NODE_TESTS).arg("--test-timeout=900000").args(files);
-        command.env("NO_COLOR", "1").current_dir(node_package());
-        host::run(&mut command).map(|finished| Trial::of_node(&finished))
-    })?;
-    Ok(checked.and(tested))
+    let package = Package::of("packages/node")?;
+    package.build()?;
+    package.test(&[])
 }
 
-/// Arguments that make Node run test files one after the other.
-const NODE_TESTS: [&str; 3] = ["--test", "--test-concurrency=1", "--test-reporter=spec"];
-
-fn node_package() -> PathBuf {
-    host::root().join("packages/node")
+fn client() -> Outcome {
+    client_tests().into()
 }
 
-/// Builds the npm package and its native core.
-fn build_node_package() -> Result<(), String> {
-    if !is_installed(&node_package()) && !npm(&["ci", "--no-audit", "--no-fund"])?.ok {
-        return Err("npm ci failed in packages/node".to_owned());
-    }
-    if npm(&["run", "build"])?.ok { Ok(()) } else { Err("packages/node does not build".to_owned()) }
-}
-
-fn npm(arguments: &[&str]) -> Result<Finished, String> {
-    let npm = host::ensure(&["npm"], "npm")?;
-    host::run(Command::new(npm).args(arguments).env("NO_COLOR", "1").current_dir(node_package()))
+/// The client is tried with the `WebSocket` of `packages/node` too.
+fn client_tests() -> Result<Tally, String> {
+    let server = server_binary()?;
+    Package::of("packages/node")?.build()?;
+    Package::of("packages/client")?.test(&[("VAIVEN_BIN", server)])
 }
 
 fn catalogue() -> Outcome {
@@ -407,7 +398,7 @@ fn catalogue() -> Outcome {
 
 /// Plays the catalogue against the npm package; against our own server and client it is one of the Rust tests.
 fn catalogue_rows() -> Result<Tally, String> {
-    build_node_package()?;
+    Package::of("packages/node")?.build()?;
     let mut tally = Tally::default();
     for role in ["server", "client"] {
         let command = format!("node ../../conformance/catalogue/node-{role}.mjs");
@@ -433,37 +424,12 @@ fn browser() -> Outcome {
 }
 
 fn browser_tests() -> Result<Tally, String> {
-    let node = host::ensure(&["node"], "nodejs")?;
-    let npm = host::ensure(&["npm"], "npm")?;
     let chromium = host::ensure(&["chromium", "chromium-browser", "google-chrome"], "chromium")?;
-    let dir = host::root().join("tests/browser");
-    if !is_installed(&dir) {
-        let finished =
-            host::run(Command::new(npm).args(["ci", "--no-audit", "--no-fund"]).current_dir(&dir))?;
-        if !finished.ok {
-            return Err("npm ci failed in tests/browser".to_owned());
-        }
-    }
-    let server = server_binary()?;
-    let test = |files: &[&str]| {
-        let mut command = Command::new(&node);
-        command.args(NODE_TESTS).arg("--test-timeout=180000").args(files).current_dir(&dir);
-        command
-            .env("VAIVEN_BIN", &server)
-            .env("CHROMIUM", &chromium)
-            .env("SCREENSHOTS", host::target().join("screenshots"));
-        host::run(&mut command).map(|finished| Trial::of_node(&finished))
-    };
+    let package = Package::of("tests/browser")?;
+    let screenshots = host::target().join("screenshots");
+    let variables = [("VAIVEN_BIN", server_binary()?), ("CHROMIUM", chromium), ("SCREENSHOTS", screenshots)];
+    let test = |files: &[&str]| package.run_tests(files, "180000", &variables);
     test(&["."])?.and_again(test)
-}
-
-/// Whether npm installed what the lock file now says.
-fn is_installed(dir: &Path) -> bool {
-    let modified = |name: &str| std::fs::metadata(dir.join(name)).and_then(|data| data.modified());
-    match (modified("node_modules/.package-lock.json"), modified("package-lock.json")) {
-        (Ok(installed), Ok(locked)) => installed >= locked,
-        _ => false,
-    }
 }
 
 #[cfg(test)]
