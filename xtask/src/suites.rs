@@ -72,6 +72,13 @@ const SUITES: &[Suite] = &[
         minutes: 30,
         run: node,
     },
+    Suite {
+        name: "client",
+        about: "the npm package of the client: lint, types, size, simulation, the real server",
+        by_default: true,
+        minutes: 30,
+        run: client,
+    },
     Suite { name: "fuzz", about: "every fuzz target for a minute", by_default: true, minutes: 45, run: fuzz },
     Suite {
         name: "conformance",
@@ -415,22 +422,45 @@ fn node() -> Outcome {
     node_tests().into()
 }
 
-/// Builds the npm package and its native core; lint and types are a check each.
+fn client() -> Outcome {
+    client_tests().into()
+}
+
 fn node_tests() -> Result<Tally, String> {
+    npm_build("packages/node")?;
+    npm_tests("packages/node", &[])
+}
+
+/// The client is tried with the `WebSocket` of `packages/node` too.
+fn client_tests() -> Result<Tally, String> {
+    let server = server_binary()?;
+    npm_build("packages/node")?;
+    npm_tests("packages/client", &[("VAIVEN_BIN", server)])
+}
+
+/// Runs npm in a package, whose dependencies are there as its lock file says.
+fn npm(package: &str, arguments: &[&str], variables: &[(&str, PathBuf)]) -> Result<Finished, String> {
     host::ensure(&["node"], "nodejs")?;
     let npm = host::ensure(&["npm"], "npm")?;
-    let dir = host::root().join("packages/node");
-    let npm = |arguments: &[&str]| {
-        host::run(Command::new(&npm).args(arguments).env("NO_COLOR", "1").current_dir(&dir))
+    let dir = host::root().join(package);
+    let run = |arguments: &[&str]| {
+        let variables = variables.iter().map(|(name, value)| (name, value));
+        host::run(Command::new(&npm).args(arguments).envs(variables).env("NO_COLOR", "1").current_dir(&dir))
     };
-    if !is_installed(&dir) && !npm(&["ci", "--no-audit", "--no-fund"])?.ok {
-        return Err("npm ci failed in packages/node".to_owned());
+    if !is_installed(&dir) && !run(&["ci", "--no-audit", "--no-fund"])?.ok {
+        return Err(format!("npm ci failed in {package}"));
     }
-    if !npm(&["run", "build"])?.ok {
-        return Err("packages/node does not build".to_owned());
-    }
-    let checked = Tally::of(&npm(&["run", "check"])?);
-    let tested = npm(&["test"])?;
+    run(arguments)
+}
+
+fn npm_build(package: &str) -> Result<(), String> {
+    if npm(package, &["run", "build"], &[])?.ok { Ok(()) } else { Err(format!("{package} does not build")) }
+}
+
+/// Lint and types are one check.
+fn npm_tests(package: &str, variables: &[(&str, PathBuf)]) -> Result<Tally, String> {
+    let checked = Tally::of(&npm(package, &["run", "check"], variables)?);
+    let tested = npm(package, &["test"], variables)?;
     Ok(checked.and(node_tally(&tested.output).checked(tested.ok)))
 }
 

@@ -27,9 +27,7 @@ export type ClientErrorCode =
   | 'bad_data'
   | 'unsubscribed'
   | 'gap'
-  | 'overflow'
-  | 'token'
-  | 'transport';
+  | 'overflow';
 
 /** A newer server may say what this client does not know. */
 export type ErrorCode = ServerErrorCode | ClientErrorCode | (string & {});

@@ -136,6 +136,7 @@ export function decode(incoming: Incoming): ServerMessage | undefined {
     if (typeof incoming === 'string') return asMessage(JSON.parse(incoming));
     const bytes = new Uint8Array(incoming);
     const end = bytes.indexOf(LINE_FEED);
+    if (end < 0) return undefined;
     const message = asMessage(JSON.parse(new TextDecoder().decode(bytes.subarray(0, end))));
     return message && { ...message, data: incoming.slice(end + 1) };
   } catch {

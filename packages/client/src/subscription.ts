@@ -158,8 +158,9 @@ export class Subscription {
     const since = this.#position;
     const position = epoch === undefined || offset === undefined ? undefined : { epoch, offset };
     this.#contract = contract;
-    this.#position = position;
-    this.#latest = { contract, position, recovered, missed };
+    // What follows is judged by what was seen, wherever the server began.
+    this.#position = recovered === true && since !== undefined ? since : position;
+    this.#latest = { contract, position: this.#position, recovered, missed };
     this.#tell('subscribed', this.#latest);
     if (since !== undefined && recovered === false) this.#tell('gap', { since, position });
   }

@@ -153,6 +153,19 @@ describe('a token', () => {
     assert.equal(statesOf(client).at(-1), 'connected');
   });
 
+  test('that has not changed is not sent again', () => {
+    const refreshed = [];
+    const demands = (token) => refreshed.push(token) > 0;
+    const { world, server } = meet({
+      server: { demandsToken: demands },
+      hasToken: true,
+      token: 'the only one',
+    });
+    connectionOf(server).askForToken();
+    pass(world, 1_000);
+    assert.deepEqual(refreshed, ['the only one']);
+  });
+
   test('is replaced on the live connection when the server asks', () => {
     const refreshed = [];
     const demands = (token) => refreshed.push(token) > 0;

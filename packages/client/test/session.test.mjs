@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Subscription } from '../dist/subscription.js';
 import { ModelClient } from './model-client.mjs';
 import { ModelServer } from './model-server.mjs';
 import { World } from './virtual-time.mjs';
@@ -136,6 +137,16 @@ describe('a publication', () => {
     assert.equal(client.publish('sala', 'writing', { ephemeral: true }).error.code, 'disconnected');
   });
 
+  test('that is ephemeral and waits its turn is not kept for another connection', () => {
+    const { world, server, client } = meet({ server: { publishing: 1 } });
+    const outcomes = [{}, { ephemeral: true }, {}].map((options) => client.publish('sala', 1, options));
+    client.hurt('cut');
+    pass(world, 5_000);
+    assert.equal(outcomes[1].error.code, 'disconnected');
+    assert.deepEqual([outcomes[0].value.position.offset, outcomes[2].value.position.offset], [1, 2]);
+    assert.equal(server.head('sala').offset, 2);
+  });
+
   test('to a volatile channel is not sent again', () => {
     const { world, client } = meet();
     client.subscribe('live:dots');
@@ -211,6 +222,32 @@ describe('a subscription', () => {
     assert.deepEqual([detail.since.epoch, detail.position.epoch], ['e1', 'e2']);
   });
 
+  test('that is recovered from elsewhere loses and doubles nothing', () => {
+    for (const [offset, next] of [
+      [1, 4],
+      [9, 10],
+    ]) {
+      const said = [];
+      const subscription = new Subscription(
+        'sala',
+        { base: 1, max: 1 },
+        () => 0,
+        (event, detail) => {
+          if (event === 'message') said.push(detail.offset);
+        },
+      );
+      subscription.want({ since: { epoch: 'e', offset: 3 } });
+      subscription.command();
+      const answer = { type: 'subscribed', contract: 'reliable', epoch: 'e', recovered: true };
+      subscription.subscribed({ ...answer, offset });
+      for (const message of [2, 3, next]) {
+        subscription.received(0, { type: 'message', channel: 'sala', offset: message, data: 0, time: 0 });
+      }
+      assert.deepEqual(said, next === 4 ? [4] : []);
+      assert.equal(subscription.commandAt, next === 4 ? Number.POSITIVE_INFINITY : 0, 'a gap begins it anew');
+    }
+  });
+
   test('begins anew at a gap, and gives out nothing before the gap is closed', () => {
     const { world, server, client } = meet();
     client.subscribe('sala');
@@ -249,6 +286,26 @@ describe('a subscription', () => {
     assert.deepEqual(
       client.news.filter(({ event }) => event === 'unsubscribed').map(({ detail }) => detail.code),
       ['unsubscribed', 'unsubscribed'],
+    );
+  });
+
+  test('ends for the application though the server cannot be told yet, and begins anew', () => {
+    const { world, server, client } = meet({ server: { rate: 1, burst: 10 } });
+    client.subscribe('sala');
+    for (let count = 1; count <= 4; count += 1) client.publish('sala', count);
+    pass(world, 200);
+    assert.equal(client.messages('sala').length, 4, 'now the client may say nothing for a second');
+    client.run((session, now) => session.unsubscribe(now, 'sala'));
+    new ModelClient(world, server, { name: 'other', latency: () => 10 }).publish('sala', 5);
+    pass(world, 200);
+    assert.equal(client.messages('sala').length, 4);
+    const again = client.subscribe('sala', { last: 2 });
+    assert.equal(again.value, undefined, 'the old subscription is not taken for the new one');
+    pass(world, 10_000);
+    assert.equal(again.value.position.offset, 3);
+    assert.deepEqual(
+      client.messages('sala').map(({ data }) => data),
+      [1, 2, 3, 4, 4, 5],
     );
   });
 
