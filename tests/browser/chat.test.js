@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Server, eventually, keepScreenshot, launchBrowser } from './support.js';
+import { Line, Server, eventually, keepScreenshot, launchBrowser } from './support.js';
 
 const MAX_MESSAGE_BYTES = 64 * 1024;
 const VIEWS = [
@@ -26,11 +26,11 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
-  await server?.stop();
+  await server?.end();
 });
 
 /** A window of a person, in a room and connected. */
-async function person(name, room, { locale = 'en', colorScheme = 'light', ...view } = VIEWS[1]) {
+async function person(name, room, { locale = 'en', colorScheme = 'light', origin = server.origin, ...view } = VIEWS[1]) {
   const { name: _, ...options } = view;
   const context = await browser.newContext({ locale, colorScheme, ...options });
   const page = await context.newPage();
@@ -39,7 +39,7 @@ async function person(name, room, { locale = 'en', colorScheme = 'light', ...vie
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('console', (message) => { if (message.type() === 'error') complaints.push(message.text()); });
   page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => sizes.push(payload.length)));
-  await page.goto(`${server.origin}/#${room}`);
+  await page.goto(`${origin}/#${room}`);
   await inState(page, 'connected');
   await page.fill('#name', name);
   await page.press('#name', 'Enter');
@@ -122,7 +122,7 @@ test('a bare socket takes part as a guest, and its bytes can be downloaded', asy
     globalThis.heard = [];
     const bare = new WebSocket(url);
     bare.onmessage = (event) => heard.push(event.data);
-    bare.onopen = () => { bare.send('hola'); bare.send(new Uint8Array(1234)); };
+    bare.onopen = () => { bare.send('hola'); bare.send(new Blob([new Uint8Array(1234)])); };
   }, server.room('guests'));
   await hears(a, 'hola');
   assert.equal(await message(a, 'hola').locator('.author').textContent(), LANGUAGES.en.guest);
@@ -130,7 +130,8 @@ test('a bare socket takes part as a guest, and its bytes can be downloaded', asy
   assert.equal(download.suggestedFilename(), 'guests.bin');
   assert.match(await a.page.locator('#log li', { has: a.page.locator('a[download]') }).textContent(), /1234 bytes/);
   await say(a, 'legible');
-  await eventually('the text at the bare socket', () => a.page.evaluate(() => heard.includes('Maya: legible')));
+  const legible = JSON.stringify({ name: 'Maya', text: 'legible' });
+  await eventually('the text at the bare socket', () => a.page.evaluate((text) => heard.includes(text), legible));
   await a.close();
 });
 
@@ -157,14 +158,124 @@ test('after a restart of the server both are back, and what was written meanwhil
   await keepScreenshot(a.page, 'restart-waiting');
   await inState(b.page, 'waiting');
   await server.start();
-  // Whoever listens must be in the room first: the room keeps nothing.
   await inState(b.page, 'connected');
   await inState(a.page, 'connected');
+  await hears(b, 'meanwhile');
   await eventually('the room to confirm', async () => (await a.page.locator('.pending').count()) === 0);
   await say(a, 'afterwards');
   await hears(b, 'afterwards');
-  assert.equal(await message(a, 'meanwhile').count(), 1);
+  await hears(a, 'meanwhile');
+  await hears(a, 'before');
   await keepScreenshot(a.page, 'restart-back');
+  await a.close();
+  await b.close();
+});
+
+/** What is said in the room as a page shows it, from the top. */
+const texts = ({ page }) => page.locator('#log .body').allTextContents();
+
+test('who was offline for a while is complete again: each message once, in the same order for all', async () => {
+  const line = await Line.to(server);
+  const [a, b] = [await person('Maya', 'away'), await person('Theo', 'away', VIEWS[0])];
+  const c = await person('Zoe', 'away', { ...VIEWS[0], origin: line.origin });
+  await say(a, 'all are here');
+  await hears(c, 'all are here');
+  line.cut();
+  await inState(c.page, 'waiting');
+  for (let i = 0; i < 6; i += 1) {
+    await say(i % 2 ? a : b, `while away ${i}.`);
+    if (i % 2) await say(c, `written offline ${i}.`);
+  }
+  assert.equal(await c.page.locator('.pending .fate').count(), 3);
+  assert.match(await c.page.textContent('#state-text'), /Reconnecting/);
+  await keepScreenshot(c.page, 'away-waiting');
+  assert.equal(await message(a, 'written offline').count(), 0);
+  line.mend();
+  await inState(c.page, 'connected');
+  for (const someone of [a, b, c]) {
+    await eventually('everything to arrive', async () => (await texts(someone)).length === 10);
+    await eventually('the room to confirm', async () => (await someone.page.locator('.pending').count()) === 0);
+  }
+  const order = await texts(a);
+  assert.equal(new Set(order).size, 10);
+  assert.deepEqual(await texts(b), order);
+  assert.deepEqual(await texts(c), order);
+  const mine = order.filter((text) => text.startsWith('written'));
+  assert.deepEqual(mine, [1, 3, 5].map((i) => `written offline ${i}.`));
+  await keepScreenshot(c.page, 'away-back');
+  await Promise.all([a, b, c].map((someone) => someone.close()));
+  await line.end();
+});
+
+test('"connect now" does not wait for the next try', async () => {
+  const line = await Line.to(server);
+  const a = await person('Maya', 'hurry', { ...VIEWS[1], origin: line.origin });
+  line.cut();
+  await a.page.locator('#retry').waitFor({ timeout: 60_000 });
+  line.mend();
+  await a.page.click('#retry');
+  await inState(a.page, 'connected');
+  await a.close();
+  await line.end();
+});
+
+test('what the server no longer has is told as a line in the conversation', async () => {
+  const forgetful = await Server.start('--history', 'memory');
+  const a = await person('Maya', 'forgotten', { ...VIEWS[0], origin: forgetful.origin });
+  await say(a, 'remember this');
+  await eventually('the room to confirm', async () => (await a.page.locator('.pending').count()) === 0);
+  await forgetful.stop();
+  await inState(a.page, 'waiting');
+  await forgetful.start();
+  await inState(a.page, 'connected');
+  await a.page.locator('#log .note', { hasText: 'Messages are missing' }).waitFor();
+  await say(a, 'a new beginning');
+  await eventually('the room to confirm', async () => (await a.page.locator('.pending').count()) === 0);
+  await keepScreenshot(a.page, 'forgotten');
+  await a.close();
+  await forgetful.end();
+});
+
+test('pages know by name who is there, and who is writing', async () => {
+  const [a, b] = [await person('Maya', 'people'), await person('Theo', 'people', VIEWS[0])];
+  const names = () => a.page.locator('#present li').allTextContents();
+  await eventually('both to be there', async () => (await names()).join() === 'Maya(you),Theo');
+  assert.match(await b.page.textContent('#here'), /2 here/);
+  await b.page.locator('#text').pressSequentially('I am');
+  await a.page.locator('#writing', { hasText: 'Theo is writing…' }).waitFor();
+  await keepScreenshot(a.page, 'people-writing');
+  await b.page.press('#text', 'Enter');
+  await hears(a, 'I am');
+  assert.equal(await a.page.textContent('#writing'), '');
+  await b.page.fill('#name', 'Teodoro');
+  await b.page.press('#name', 'Enter');
+  await eventually('the new name', async () => (await names()).join() === 'Maya(you),Teodoro');
+  await a.page.evaluate((url) => { globalThis.bare = new WebSocket(url); }, server.room('people'));
+  await eventually('a guest', async () => (await names()).join() === 'Maya(you),Teodoro,Guest');
+  await b.close();
+  // Who lost the connection is kept for 10 s.
+  await eventually('one to leave', async () => (await names()).join() === 'Maya(you),Guest', 30_000);
+  await a.close();
+});
+
+test('who enters sees what was said, and further up what was said before', async () => {
+  const a = await person('Maya', 'past');
+  await a.page.evaluate((url) => new Promise((done) => {
+    const bare = new WebSocket(url);
+    bare.onmessage = ({ data }) => { if (data === 'line 130.') done(); };
+    bare.onopen = () => { for (let i = 1; i <= 130; i += 1) bare.send(`line ${i}.`); };
+  }), server.room('past'));
+  const b = await person('Theo', 'past', VIEWS[0]);
+  await hears(b, 'line 130.');
+  assert.equal((await texts(b))[0], 'line 81.');
+  for (const first of ['line 31.', 'line 1.']) {
+    await b.page.evaluate(() => { document.getElementById('scroller').scrollTop = 0; });
+    await eventually(`${first} to be there`, async () => (await texts(b))[0] === first);
+    const top = await b.page.evaluate(() => document.getElementById('scroller').scrollTop);
+    assert.ok(top > 200, 'what was read stays in sight');
+  }
+  assert.deepEqual(await texts(b), Array.from({ length: 130 }, (_, i) => `line ${i + 1}.`));
+  assert.equal(await b.page.locator('#older').isVisible(), false);
   await a.close();
   await b.close();
 });

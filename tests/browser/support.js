@@ -5,8 +5,9 @@
 // SCREENSHOTS   where pictures are kept (default: target/screenshots)
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { chromium } from 'playwright-core';
 
@@ -39,10 +40,13 @@ function freePort() {
 
 /** The server under test, as a process of its own that can end and come back on the same port. */
 export class Server {
-  static async start() {
+  /** Starts one with more arguments than it needs, if there are any. */
+  static async start(...args) {
     const server = new Server();
     server.port = await freePort();
     server.log = '';
+    server.folder = mkdtempSync(join(tmpdir(), 'vaiven-'));
+    server.args = ['serve', '--listen', `127.0.0.1:${server.port}`, '--data-dir', join(server.folder, 'data'), ...args];
     await server.start();
     return server;
   }
@@ -57,7 +61,7 @@ export class Server {
 
   async start() {
     const program = process.env.VAIVEN_BIN ?? join(ROOT, 'target/release/vaiven');
-    const child = spawn(program, ['serve', '--listen', `127.0.0.1:${this.port}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, this.args, { cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
     this.child = child;
     this.ended = new Promise((done) => {
       child.once('exit', done);
@@ -87,6 +91,51 @@ export class Server {
     clearTimeout(force);
     if (!patience) throw new Error(`the server did not end within ${STOP_MS} ms of SIGTERM`);
     return status;
+  }
+
+  /** Ends the server for good: what it kept goes too. */
+  async end() {
+    await this.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A way to the server that can be cut, as a network can. */
+export class Line {
+  #sockets = new Set();
+  #isCut = false;
+
+  static async to(server) {
+    const line = new Line();
+    line.listener = createServer((near) => line.#carry(near, connect(server.port, '127.0.0.1')));
+    await new Promise((done) => { line.listener.listen(0, '127.0.0.1', done); });
+    line.origin = `http://127.0.0.1:${line.listener.address().port}`;
+    return line;
+  }
+
+  /** Nothing goes through any more, and both ends are told so. */
+  cut() {
+    this.#isCut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  mend() {
+    this.#isCut = false;
+  }
+
+  async end() {
+    this.cut();
+    await new Promise((done) => { this.listener.close(done); });
+  }
+
+  #carry(near, far) {
+    for (const [socket, other] of [[near, far], [far, near]]) {
+      this.#sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => { this.#sockets.delete(socket); other.destroy(); });
+      socket.pipe(other);
+    }
+    if (this.#isCut) near.destroy();
   }
 }
 

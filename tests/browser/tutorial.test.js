@@ -31,7 +31,7 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
-  await server?.stop();
+  await server?.end();
 });
 
 /** A page without content at `origin`, with what its scripts log. */

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::events::EventBody;
 use crate::metrics::{self, RequestLabels};
 use crate::opening::{Opening, accept};
-use crate::pages::{CONTENT_SECURITY_POLICY, Page};
+use crate::pages::{CONTENT_SECURITY_POLICY, entity_tag};
 use crate::replay::{Place, Replay};
 use crate::route::Route;
 use crate::server::{Peer, log_refusal};
@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
+use vaiven_demos::File;
 
 /// The longest time that hyper is told to wait for a request.
 const MAX_READ_TIMEOUT: Duration = Duration::from_hours(24);
@@ -112,7 +113,10 @@ async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>
         return refused(app, &refusal, peer, route.map_or("none", Route::pattern));
     }
     let Some(route) = route else {
-        return text(StatusCode::NOT_FOUND, "Nothing is served at this path. The chat page is at /\n");
+        return text(
+            StatusCode::NOT_FOUND,
+            "Nothing is served at this path. The chat is at /, the game at /arena\n",
+        );
     };
     if let Route::Api(path) = route {
         return api::answer(app, path, request).await;
@@ -135,19 +139,19 @@ async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>
     }
 }
 
-fn file(request: &Request<Incoming>, page: &Page) -> Answer {
-    let tag = page.entity_tag();
+fn file(request: &Request<Incoming>, file: &File) -> Answer {
+    let tag = entity_tag(file);
     let is_known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|known| {
         known
             .to_str()
             .is_ok_and(|known| known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag))
     });
     let mut answer = if is_known {
-        let mut answer = with_type(page.content_type, Bytes::new());
+        let mut answer = with_type(file.content_type, Bytes::new());
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         answer
     } else {
-        with_type(page.content_type, Bytes::from_static(page.body))
+        with_type(file.content_type, Bytes::from_static(file.body))
     };
     let fields: [(HeaderName, HeaderValue); 4] = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),

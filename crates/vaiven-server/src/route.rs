@@ -1,14 +1,14 @@
 //! What a path means. Everything else is 404, a badly encoded path too.
 
-use crate::pages::Page;
 use percent_encoding::percent_decode_str;
+use vaiven_demos::File;
 use vaiven_hub::ChannelName;
 
 /// What is served at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// A file of the chat page.
-    Page(&'static Page),
+    /// A file of the demos' pages.
+    Page(&'static File),
     /// A channel for plain WebSockets, by its decoded name.
     Room(String),
     /// Clients of `vaiven.v1.json`.
@@ -46,7 +46,7 @@ impl Route {
             "/health" => Some(Self::Health),
             "/ready" => Some(Self::Ready),
             "/metrics" => Some(Self::Metrics),
-            _ => Page::at(path).map(Self::Page),
+            _ => File::at(path).map(Self::Page),
         }
     }
 
@@ -58,7 +58,7 @@ impl Route {
     /// The route with its parameters left out: a label for metrics.
     pub(crate) fn pattern(&self) -> &'static str {
         match self {
-            Self::Page(page) => page.path,
+            Self::Page(file) => file.path,
             Self::Room(_) => "/c/{room}",
             Self::V1 => "/v1",
             Self::Events => "/v1/events",
@@ -127,8 +127,9 @@ mod tests {
     fn fixed_paths_are_matched_whole() {
         for path in [
             "/",
-            "/chat.js",
-            "/chat.css",
+            "/arena",
+            "/demos/chat/chat.js",
+            "/demos/shared/base.css",
             "/echo",
             "/health",
             "/ready",
@@ -140,7 +141,7 @@ mod tests {
             assert_eq!(Route::of(path).map(|route| route.pattern()), Some(path));
         }
         for path in
-            ["", "*", "//", "/echo/", "/Echo", "/index.html", "/chat.js/", "/%65cho", "/../echo", "/metrics%"]
+            ["", "*", "//", "/echo/", "/Echo", "/index.html", "/arena/", "/%65cho", "/../echo", "/metrics%"]
         {
             assert_eq!(Route::of(path), None, "{path}");
         }

@@ -155,12 +155,14 @@ impl Server {
         let watching = tokio::spawn(reload.watch());
         let preparing = Arc::clone(&app);
         tokio::spawn(async move { preparing.auth.prepare().await });
+        let game = tokio::spawn(vaiven_demos::bay::run(app.hub.clone()));
         let serving_app = Arc::clone(&app);
         let serving =
             tokio::spawn(listener.serve(move |handshake| serve(Arc::clone(&serving_app), handshake)));
         let drained = drain(&app, stop.await).await;
         serving.abort();
         watching.abort();
+        game.abort();
         drained
     }
 }

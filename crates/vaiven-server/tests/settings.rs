@@ -110,7 +110,7 @@ fn namespaces_are_built_in_changed_or_like_the_default_one() {
     )
     .unwrap();
     let names: Vec<_> = settings.channels.keys().map(String::as_str).collect();
-    assert_eq!(names, ["default", "latest", "live", "prices"]);
+    assert_eq!(names, ["arena", "arena-input", "default", "latest", "live", "prices"]);
     assert_eq!(settings.channels["default"].history_count, 7);
     let live = &settings.channels["live"];
     assert_eq!(

@@ -73,7 +73,7 @@ export class Client extends Emitter<ClientEvents> {
     return this.#change.transport;
   }
 
-  /** Connects, unless that is under way; also after the client has ended. */
+  /** Connects, unless that is under way; also after the client has ended, and at once while it waits for the next try. */
   connect(): void {
     this.#run((session, now) => session.connect(now));
   }

@@ -118,6 +118,7 @@ export class Session {
   // What the application wants. Whatever it is, it connects a client that has not been used yet.
 
   connect(now: number): void {
+    if (this.#phase === 'waiting') this.wake(now);
     if (this.#phase !== 'idle' && this.#phase !== 'closed') return;
     this.#reconnection.reset();
     this.#refused = undefined;

@@ -28,7 +28,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("vaiven-proto", &[]),
     ("vaiven", &["vaiven-proto"]),
     ("vaiven-hub", &["vaiven-proto", "vaiven"]),
-    ("vaiven-server", &["vaiven-proto", "vaiven", "vaiven-hub"]),
+    ("vaiven-arena", &[]),
+    ("vaiven-demos", &["vaiven-hub", "vaiven-arena"]),
+    ("vaiven-server", &["vaiven-proto", "vaiven", "vaiven-hub", "vaiven-demos"]),
     ("vaiven-cli", &["vaiven-proto", "vaiven", "vaiven-hub", "vaiven-server"]),
     ("vaiven-node", &["vaiven-proto"]),
 ];
@@ -143,11 +145,12 @@ fn import_direction(sources: &[Source]) -> Vec<Finding> {
 }
 
 fn in_crate(source: &Source, name: &str) -> bool {
-    source
-        .path
-        .strip_prefix("crates/")
-        .and_then(|path| path.strip_prefix(name))
-        .is_some_and(|path| path.starts_with('/'))
+    let folder = match name {
+        "vaiven-arena" => "demos/arena".to_owned(),
+        "vaiven-demos" => "demos".to_owned(),
+        _ => format!("crates/{name}"),
+    };
+    source.path.strip_prefix(&folder).is_some_and(|path| path.starts_with('/'))
 }
 
 /// The crate that a line of a manifest depends on: `name = ..`, `name.workspace = ..` or `[dependencies.name]`.

@@ -77,8 +77,13 @@ impl Namespace {
 pub(super) fn built_in() -> BTreeMap<String, Namespace> {
     let of = |contract| Namespace { contract, ..Namespace::default() };
     let live = Namespace { presence: false, ..of(Contract::Volatile) };
+    // Those of the game, as `vaiven_demos::bay` says: what players want is for the server alone, and the world its own.
+    let arena = Namespace { publish: Access::Nobody, ..of(Contract::Latest) };
+    let arena_input = Namespace { subscribe: Access::Nobody, max_data_bytes: 256, ..live.clone() };
     BTreeMap::from([
         (DEFAULT.to_owned(), of(Contract::Reliable)),
+        ("arena".to_owned(), arena),
+        ("arena-input".to_owned(), arena_input),
         ("live".to_owned(), live),
         ("latest".to_owned(), of(Contract::Latest)),
     ])

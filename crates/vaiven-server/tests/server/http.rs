@@ -16,8 +16,9 @@ async fn the_page_comes_with_what_a_browser_should_know() {
     let server = TestServer::start().await;
     for (path, content_type) in [
         ("/", "text/html"),
-        ("/chat.js", "text/javascript"),
-        ("/chat.css", "text/css"),
+        ("/arena", "text/html"),
+        ("/demos/chat/chat.js", "text/javascript"),
+        ("/demos/shared/base.css", "text/css"),
         ("/?room=a", "text/html"),
     ] {
         let answer = server.ask(&server.get(path, "")).await;
@@ -38,14 +39,19 @@ async fn the_page_comes_with_what_a_browser_should_know() {
 #[tokio::test]
 async fn a_page_that_is_known_is_not_sent_again() {
     let server = TestServer::start().await;
-    let answer = server.ask(&server.get("/chat.css", "")).await;
+    let answer = server.ask(&server.get("/demos/shared/base.css", "")).await;
     let tag = answer.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
     let mut wire = server.wire().await;
-    wire.send(&server.get("/chat.css", &format!("If-None-Match: \"x\", W/{tag}\r\nConnection: close\r\n")))
-        .await;
+    wire.send(
+        &server.get(
+            "/demos/shared/base.css",
+            &format!("If-None-Match: \"x\", W/{tag}\r\nConnection: close\r\n"),
+        ),
+    )
+    .await;
     let answer = wire.rest().await;
     assert!(answer.starts_with("HTTP/1.1 304 ") && answer.ends_with("\r\n\r\n"), "{answer}");
-    let answer = server.ask(&server.get("/chat.css", "If-None-Match: \"x\"\r\n")).await;
+    let answer = server.ask(&server.get("/demos/shared/base.css", "If-None-Match: \"x\"\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
@@ -96,7 +102,7 @@ async fn an_endpoint_without_upgrade_says_how_to_connect() {
 async fn a_connection_serves_pages_and_then_becomes_a_websocket() {
     let server = TestServer::start().await;
     let mut wire = server.wire().await;
-    for path in ["/", "/chat.js", "/health"] {
+    for path in ["/", "/demos/chat/chat.js", "/health"] {
         wire.send(&server.get(path, "")).await;
         assert!(wire.answer().await.starts_with("HTTP/1.1 200 "), "{path}");
     }
@@ -214,7 +220,7 @@ async fn a_client_that_reads_no_page_gives_its_place_up() {
     for _ in 0..3 {
         let mut wire = server.wire().await;
         // Many times what the system keeps between the two.
-        wire.send(&server.get("/chat.js", "").repeat(1000)).await;
+        wire.send(&server.get("/demos/chat/chat.js", "").repeat(1000)).await;
         deaf.push(wire);
     }
     // Only the one that asks is left.
