@@ -29,7 +29,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("vaiven", &["vaiven-proto"]),
     ("vaiven-hub", &["vaiven-proto", "vaiven"]),
     ("vaiven-server", &["vaiven-proto", "vaiven", "vaiven-hub"]),
-    ("vaiven-cli", &["vaiven-proto", "vaiven", "vaiven-hub", "vaiven-server"]),
+    ("vaiven-client", &["vaiven-proto", "vaiven"]),
+    ("vaiven-cli", &["vaiven-proto", "vaiven", "vaiven-client", "vaiven-hub", "vaiven-server"]),
     ("vaiven-node", &["vaiven-proto"]),
 ];
 
