@@ -1,3 +1,5 @@
+//! The machine played through, with a server that is a row of JSON values.
+
 use super::*;
 use serde_json::{Value, json};
 
