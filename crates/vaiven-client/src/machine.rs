@@ -20,7 +20,7 @@ const MAX_REQUESTS: usize = 256;
 /// Beyond the server's own interval, before a silent connection is taken for dead.
 const GRACE: Duration = Duration::from_secs(10);
 /// A connection that lasted so long was a good one: the next try counts as the first.
-const HEALTHY_AFTER: Duration = Duration::from_secs(5);
+const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 /// Until the server has said it.
 const DEFAULT_PING: Duration = Duration::from_secs(25);
 /// Until the server has said it.
