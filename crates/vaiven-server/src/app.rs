@@ -1,20 +1,19 @@
 //! What all connections of a server share.
 
 use crate::Settings;
+use crate::auth::Auth;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
-use crate::room::{RoomLimits, Rooms};
+use crate::server::StartError;
+use crate::session::Sessions;
+use crate::settings::{Contract, DEFAULT_NAMESPACE, Namespace};
+use crate::store;
 use crate::throttle::RefusalLog;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 use vaiven::server::{ServerConfig, ServerHandle};
-
-/// The most bytes that a room gives to its members at once. A quarter of the outbox at most, so that a member that
-/// merely fell behind by a batch is not taken for a slow one.
-const MAX_BATCH_BYTES: usize = 256 << 10;
-/// The most messages that a room gives to its members at once: some for each member of a busy room, and with little
-/// memory besides their bytes.
-const MAX_BATCH_MESSAGES: usize = 1024;
+use vaiven_hub::{ChannelName, Hub, HubConfig};
 
 /// Settings and state of a server.
 #[derive(Debug)]
@@ -23,29 +22,88 @@ pub(crate) struct App {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) handle: ServerHandle,
     pub(crate) rate: Rate,
-    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) hub: Hub,
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusal_log: RefusalLog,
+    /// How long a publication that is sent again is known to be the same.
+    pub(crate) window: Duration,
+    /// The server is about to stop: nobody else should be sent to it.
+    pub(crate) is_stopping: AtomicBool,
 }
 
 impl App {
-    pub(crate) fn new(settings: Settings, config: Arc<ServerConfig>, handle: ServerHandle) -> Arc<Self> {
-        let metrics = Arc::new(Metrics::new(handle.clone()));
-        let limits = RoomLimits {
-            max_rooms: settings.max_rooms,
-            max_members: settings.max_room_members,
-            batch_bytes: MAX_BATCH_BYTES.min(settings.outbox_bytes / 4),
-            batch_messages: MAX_BATCH_MESSAGES,
-        };
+    /// What the settings ask for.
+    ///
+    /// # Errors
+    /// [`StartError`]: a key or the store cannot be read.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub(crate) fn new(
+        settings: Settings,
+        config: Arc<ServerConfig>,
+        handle: ServerHandle,
+    ) -> Result<Arc<Self>, StartError> {
+        let auth = Auth::new(&settings).map_err(StartError::Keys)?;
+        let hub_config = hub_config(&settings);
+        let window = hub_config.idempotency_window;
+        let hub = Hub::new(hub_config, store::open(&settings)?);
+        let metrics = Arc::new(Metrics::new(handle.clone(), hub.clone()));
         let rate = Rate { per_second: settings.message_rate, burst: settings.message_burst };
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             settings,
             config,
             handle,
             rate,
-            rooms: Rooms::new(limits, Arc::clone(&metrics)),
+            hub,
+            auth: Arc::new(auth),
+            sessions: Arc::default(),
             metrics,
             refusal_log: RefusalLog::new(Instant::now()),
-        })
+            window,
+            is_stopping: AtomicBool::new(false),
+        }))
     }
+
+    /// One for a test, without listener and disk.
+    #[cfg(test)]
+    pub(crate) fn for_test(mut settings: Settings) -> Arc<Self> {
+        settings.history = crate::settings::HistoryIn::Memory;
+        Self::new(settings, Arc::default(), ServerHandle::detached()).expect("nothing is read from disk")
+    }
+
+    /// What a channel of this name promises.
+    pub(crate) fn namespace(&self, channel: &ChannelName) -> Option<&Namespace> {
+        match channel.namespace() {
+            "" => self.settings.channels.get(DEFAULT_NAMESPACE),
+            // It has no name in a channel's name.
+            DEFAULT_NAMESPACE => None,
+            name => self.settings.channels.get(name),
+        }
+    }
+}
+
+fn hub_config(settings: &Settings) -> HubConfig {
+    let mut config = HubConfig::default();
+    config.namespaces.clear();
+    for (name, given) in &settings.channels {
+        let mut namespace = vaiven_hub::Namespace::new(match given.contract {
+            Contract::Reliable => vaiven_hub::Contract::Reliable,
+            Contract::Latest => vaiven_hub::Contract::Latest,
+            Contract::Volatile => vaiven_hub::Contract::Volatile,
+        });
+        namespace.history_size = given.history_count;
+        namespace.history_age = given.history_age;
+        namespace.history_bytes = given.history_bytes;
+        namespace.presence = given.presence;
+        namespace.max_data_bytes = given.max_data_bytes;
+        namespace.max_keys = given.max_keys;
+        let name = if name == DEFAULT_NAMESPACE { String::new() } else { name.clone() };
+        config = config.with_namespace(name, namespace);
+    }
+    config.max_channels = settings.max_rooms;
+    config.max_subscribers = settings.max_room_members;
+    config
 }

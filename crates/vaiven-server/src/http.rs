@@ -2,17 +2,18 @@
 //! ask for an upgrade.
 
 use crate::app::App;
+use crate::events::EventBody;
 use crate::metrics::{self, RequestLabels};
+use crate::opening::{Opening, accept};
 use crate::pages::{CONTENT_SECURITY_POLICY, Page};
 use crate::replay::{Place, Replay};
 use crate::route::Route;
 use crate::server::{Peer, log_refusal};
-use crate::session::Plan;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,13 +21,16 @@ use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
+use vaiven::server::{
+    Acceptance, HandshakeParts, HttpVersion, Refusal, Scheme, Upgrade, refusal_response, upgrade_with,
+};
 
 /// The longest time that hyper is told to wait for a request.
 const MAX_READ_TIMEOUT: Duration = Duration::from_hours(24);
 
-type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Either<Full<Bytes>, EventBody>>;
 
 /// A year, as browsers ask for it. Only where a [public name](has_public_name) is served.
 const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
@@ -46,8 +50,8 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
         .max_buf_size(limits.max_bytes.max(8 << 10));
     let handle = app.handle.clone();
     let service = service_fn(move |request| {
-        let answer = answer(&app, request, peer, &place);
-        async { Ok::<_, Infallible>(answer) }
+        let (app, place) = (Arc::clone(&app), place.clone());
+        async move { Ok::<_, Infallible>(answer(&app, request, peer, &place).await) }
     });
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service).with_upgrades());
     // A client that breaks off is no news.
@@ -60,7 +64,7 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
     }
 }
 
-fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, place: &Place) -> Answer {
+async fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, place: &Place) -> Answer {
     let route = Route::of(request.uri().path());
     let pattern = route.as_ref().map_or("none", Route::pattern);
     let headers = request.headers();
@@ -68,6 +72,7 @@ fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, place: &Pl
         headers.contains_key(header::SEC_WEBSOCKET_KEY) || headers.contains_key(header::UPGRADE);
     let mut answer = match route {
         Some(route) if route.is_websocket() => upgrade(app, &mut request, &route, peer, place)
+            .await
             .unwrap_or_else(|refusal| refused(app, &refusal, peer, pattern)),
         None if wants_websocket => refused(app, &Refusal::not_found(), peer, pattern),
         route => plain(app, &request, route.as_ref(), peer),
@@ -116,7 +121,10 @@ fn plain(app: &App, request: &Request<Incoming>, route: Option<&Route>, peer: Pe
     match route {
         Route::Page(page) => file(request, page),
         Route::Metrics => figures(app, request, peer),
-        Route::Health | Route::Room(_) | Route::Echo => text(StatusCode::OK, "ok\n"),
+        Route::Ready if app.is_stopping.load(Ordering::Relaxed) => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "the server stops\n")
+        }
+        _ => text(StatusCode::OK, "ok\n"),
     }
 }
 
@@ -160,14 +168,14 @@ fn figures(app: &App, request: &Request<Incoming>, peer: Peer) -> Answer {
     text(StatusCode::FORBIDDEN, why)
 }
 
-fn text(status: StatusCode, body: &'static str) -> Answer {
+pub(crate) fn text(status: StatusCode, body: &'static str) -> Answer {
     let mut answer = with_type("text/plain; charset=utf-8", Bytes::from_static(body.as_bytes()));
     *answer.status_mut() = status;
     answer
 }
 
-fn with_type(content_type: &'static str, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+pub(crate) fn with_type(content_type: &'static str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Either::Left(Full::new(body)));
     let fields = [
         (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -181,28 +189,28 @@ fn with_type(content_type: &'static str, body: Bytes) -> Answer {
 fn refused(app: &App, refusal: &Refusal, peer: Peer, pattern: &'static str) -> Answer {
     app.metrics.refused(refusal.status(), refusal.code());
     log_refusal(app, refusal, peer.ip, pattern);
-    refusal_response(refusal)
+    refusal_response::<Full<Bytes>>(refusal).map(Either::Left)
 }
 
 /// Accepts an upgrade: answers 101, and a task goes on with the connection.
-fn upgrade(
+async fn upgrade(
     app: &Arc<App>,
     request: &mut Request<Incoming>,
     route: &Route,
     peer: Peer,
     place: &Place,
 ) -> Result<Answer, Refusal> {
-    let mut plan = None;
-    let decide = |upgrade: &Upgrade<'_>, _: &mut Acceptance<'_>| {
+    let mut plan = opening(request).plan(app, route, peer).await?;
+    let decide = |upgrade: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
         // hyper knows neither where the server listens nor whether TLS is in use.
         app.config.check_host(upgrade.host(), peer.scheme, Some(app.settings.listen.ip()))?;
         let judged = app.config.origins.check(upgrade.origin(), upgrade.host(), peer.scheme);
         judged.map_err(|refusal| Refusal::forbidden_origin(&refusal))?;
-        plan = Some(Plan::new(app, route)?);
+        accept(route, upgrade, acceptance);
         Ok(())
     };
-    let (answer, upgrading) = upgrade_with(request, &app.config, decide)?;
-    let (mut plan, place) = (plan.expect("it was made before the answer"), place.clone());
+    let (answer, upgrading) = upgrade_with::<_, Full<Bytes>>(request, &app.config, decide)?;
+    let place = place.clone();
     tokio::spawn(async move {
         // A client that is gone by now is no news.
         let Ok(mut socket) = upgrading.await else { return };
@@ -211,5 +219,15 @@ fn upgrade(
         }
         plan.run(&mut socket).await;
     });
-    Ok(answer)
+    Ok(answer.map(Either::Left))
+}
+
+fn opening(request: &Request<Incoming>) -> Opening<'_> {
+    let version = match request.version() {
+        Version::HTTP_10 => HttpVersion::Http10,
+        Version::HTTP_11 => HttpVersion::Http11,
+        _ => HttpVersion::Other,
+    };
+    let fields = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    Opening { method: request.method().as_str(), version, fields }
 }

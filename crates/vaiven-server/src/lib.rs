@@ -16,16 +16,22 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod auth;
+mod events;
+mod fetch;
 mod http;
+mod identity;
 mod metrics;
+mod opening;
 mod pages;
+mod protocol;
 mod rate;
 mod replay;
-mod room;
 mod route;
 mod server;
 mod session;
 pub mod settings;
+mod store;
 mod throttle;
 
 pub use server::{Drained, Server, StartError};

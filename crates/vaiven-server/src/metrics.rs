@@ -1,5 +1,6 @@
 //! What the server counts, and the text that Prometheus reads. Labels come from fixed sets only.
 
+use crate::protocol::code::ErrorCode;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -11,6 +12,7 @@ use prometheus_client::registry::Registry;
 use std::fmt;
 use vaiven::CloseCode;
 use vaiven::server::ServerHandle;
+use vaiven_hub::Hub;
 
 /// What `/metrics` answers with.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -32,6 +34,11 @@ struct CodeLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ErrorLabel {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RefusalLabels {
     status: u16,
     code: &'static str,
@@ -48,16 +55,15 @@ pub(crate) struct Metrics {
     pub(crate) requests: Family<RequestLabels, Counter>,
     pub(crate) messages_in: Counter,
     pub(crate) bytes_in: Counter,
-    pub(crate) messages_out: Counter,
-    pub(crate) bytes_out: Counter,
-    pub(crate) rooms: Gauge,
-    pub(crate) members: Gauge,
-    pub(crate) slow_consumers: Counter,
+    pub(crate) echoed: Counter,
+    pub(crate) echoed_bytes: Counter,
     pub(crate) rate_limited: Counter,
+    pub(crate) reload_failures: Counter,
+    errors: Family<ErrorLabel, Counter>,
 }
 
 impl Metrics {
-    pub(crate) fn new(handle: ServerHandle) -> Self {
+    pub(crate) fn new(handle: ServerHandle, hub: Hub) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("vaiven"),
             connections_open: Family::default(),
@@ -67,15 +73,16 @@ impl Metrics {
             requests: Family::default(),
             messages_in: Counter::default(),
             bytes_in: Counter::default(),
-            messages_out: Counter::default(),
-            bytes_out: Counter::default(),
-            rooms: Gauge::default(),
-            members: Gauge::default(),
-            slow_consumers: Counter::default(),
+            echoed: Counter::default(),
+            echoed_bytes: Counter::default(),
             rate_limited: Counter::default(),
+            reload_failures: Counter::default(),
+            errors: Family::default(),
         };
         metrics.register();
+        let (echoed, echoed_bytes) = (metrics.echoed.clone(), metrics.echoed_bytes.clone());
         metrics.registry.register_collector(Box::new(Listening(handle)));
+        metrics.registry.register_collector(Box::new(Channels { hub, echoed, echoed_bytes }));
         metrics
     }
 
@@ -97,15 +104,12 @@ impl Metrics {
         registry.register("http_requests", "Requests for pages, health and metrics", self.requests.clone());
         registry.register("messages_in", "Messages received", self.messages_in.clone());
         registry.register("bytes_in", "Payload bytes received", self.bytes_in.clone());
-        let help = "Messages sent, counted once for each receiver";
-        registry.register("messages_out", help, self.messages_out.clone());
-        registry.register("bytes_out", "Bytes of frames sent, before compression", self.bytes_out.clone());
-        registry.register("rooms", "Rooms with members", self.rooms.clone());
-        registry.register("members", "Members of all rooms", self.members.clone());
-        let help = "Members closed with 1013 since they read too slowly";
-        registry.register("slow_consumers", help, self.slow_consumers.clone());
         let help = "Connections closed with 1008 since they sent too fast";
         registry.register("rate_limited", help, self.rate_limited.clone());
+        let help = "Commands of clients that were answered with an error, by its code";
+        registry.register("errors", help, self.errors.clone());
+        let help = "Times at which a renewed certificate could not be used, and the old one stayed";
+        registry.register("reload_failures", help, self.reload_failures.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program", build);
     }
@@ -113,6 +117,11 @@ impl Metrics {
     /// Counts a refused handshake under its status and rule.
     pub(crate) fn refused(&self, status: u16, code: &'static str) {
         self.handshakes_refused.get_or_create(&RefusalLabels { status, code }).inc();
+    }
+
+    /// Counts an error that a client was told.
+    pub(crate) fn error(&self, code: ErrorCode) {
+        self.errors.get_or_create(&ErrorLabel { code: code.name() }).inc();
     }
 
     /// Counts the end of a connection. The ranges that belong to applications count as one each.
@@ -155,6 +164,57 @@ impl Collector for Listening {
             ("tls_failures", "TLS handshakes that failed or took too long", counts.tls_failures),
             ("accept_errors", "Times at which no connection could be accepted", counts.accept_errors),
             ("panics", "Connections ended by a fault of the server", counts.panics),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the hub counts. What it delivers and what is echoed is sent, both.
+#[derive(Debug)]
+struct Channels {
+    hub: Hub,
+    echoed: Counter,
+    echoed_bytes: Counter,
+}
+
+impl Collector for Channels {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let figures = self.hub.figures();
+        let gauges = [
+            ("rooms", "Channels that are known: in use, or left within the last minute", figures.channels),
+            ("members", "Subscriptions to channels, of plain members and of clients", figures.subscribers),
+            ("present", "Clients that channels with presence show", figures.members),
+            ("recent_bytes", "Bytes of recent publications in memory", figures.recent_bytes),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let sent = figures.deliveries + self.echoed.get();
+        let sent_bytes = figures.delivered_bytes + self.echoed_bytes.get();
+        let help = "Publications that were refused since the store or the broker could not keep them";
+        let counters = [
+            ("messages_out", "Messages sent, counted once for each receiver", sent),
+            ("bytes_out", "Bytes of frames sent, before compression", sent_bytes),
+            ("publications", "Publications that were taken", figures.publications),
+            ("duplicates", "Publications that had been taken before", figures.duplicates),
+            ("store_errors", help, figures.unavailable),
+            ("busy", "Publications that were refused since too much waited", figures.busy),
+            (
+                "slow_consumers",
+                "Subscribers closed with 1013 since they read too slowly",
+                figures.slow_consumers,
+            ),
+            ("replayed", "Publications replayed to who came back", figures.replayed),
+            ("recovered", "Subscribers that came back and missed nothing", figures.recovered),
+            ("unrecoverable", "Subscribers that came back to a gap", figures.unrecoverable),
+            ("history_reads", "Parts of histories read from the store", figures.history_reads),
+            ("epoch_changes", "Channels that had to begin a new epoch", figures.epoch_changes),
+            ("channel_faults", "Turns of channels ended by a fault of the server", figures.faults),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);

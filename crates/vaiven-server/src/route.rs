@@ -2,21 +2,29 @@
 
 use crate::pages::Page;
 use percent_encoding::percent_decode_str;
-
-/// The most bytes of a room's name.
-const MAX_ROOM_NAME_BYTES: usize = 255;
+use vaiven_hub::ChannelName;
 
 /// What is served at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// A file of the chat page.
     Page(&'static Page),
-    /// A room, by its decoded name.
+    /// A channel for plain WebSockets, by its decoded name.
     Room(String),
+    /// Clients of `vaiven.v1.json`.
+    V1,
+    /// The same as Server-Sent Events.
+    Events,
+    /// Where a client of these sends its messages.
+    Commands,
+    /// The HTTP API, by what follows `/api/v1/`.
+    Api(String),
     /// Every message comes back to its sender.
     Echo,
-    /// Whether the server takes connections.
+    /// Whether the server runs.
     Health,
+    /// Whether the server takes connections.
+    Ready,
     /// Figures for Prometheus.
     Metrics,
 }
@@ -27,9 +35,16 @@ impl Route {
         if let Some(room) = path.strip_prefix("/c/") {
             return room_name(room).map(Self::Room);
         }
+        if let Some(api) = path.strip_prefix("/api/v1/") {
+            return Some(Self::Api(api.to_owned()));
+        }
         match path {
+            "/v1" => Some(Self::V1),
+            "/v1/events" => Some(Self::Events),
+            "/v1/commands" => Some(Self::Commands),
             "/echo" => Some(Self::Echo),
             "/health" => Some(Self::Health),
+            "/ready" => Some(Self::Ready),
             "/metrics" => Some(Self::Metrics),
             _ => Page::at(path).map(Self::Page),
         }
@@ -37,7 +52,7 @@ impl Route {
 
     /// Whether WebSockets connect there.
     pub(crate) fn is_websocket(&self) -> bool {
-        matches!(self, Self::Room(_) | Self::Echo)
+        matches!(self, Self::Room(_) | Self::Echo | Self::V1)
     }
 
     /// The route with its parameters left out: a label for metrics.
@@ -45,14 +60,19 @@ impl Route {
         match self {
             Self::Page(page) => page.path,
             Self::Room(_) => "/c/{room}",
+            Self::V1 => "/v1",
+            Self::Events => "/v1/events",
+            Self::Commands => "/v1/commands",
+            Self::Api(_) => "/api/v1",
             Self::Echo => "/echo",
             Self::Health => "/health",
+            Self::Ready => "/ready",
             Self::Metrics => "/metrics",
         }
     }
 }
 
-/// Decodes a segment of a path to the name of a room: UTF-8, 1 to 255 bytes, no control characters.
+/// Decodes a segment of a path to the name of a room, which is that of a channel.
 fn room_name(segment: &str) -> Option<String> {
     let well_encoded = segment.split('%').skip(1).all(|rest| {
         let mut digits = rest.bytes();
@@ -63,8 +83,7 @@ fn room_name(segment: &str) -> Option<String> {
         return None;
     }
     let name = percent_decode_str(segment).decode_utf8().ok()?;
-    let fits = (1..=MAX_ROOM_NAME_BYTES).contains(&name.len()) && !name.contains(char::is_control);
-    fits.then(|| name.into_owned())
+    ChannelName::parse(&name).is_ok().then(|| name.into_owned())
 }
 
 #[cfg(test)]
@@ -79,7 +98,6 @@ mod tests {
     #[test]
     fn rooms_are_named_by_the_decoded_path() {
         check_room("/c/sala", "sala");
-        check_room("/c/a%20b", "a b");
         check_room("/c/a%2Fb%2fc", "a/b/c");
         check_room("/c/caf%C3%A9", "café");
         check_room("/c/café", "café");
@@ -98,7 +116,7 @@ mod tests {
         ] {
             assert_eq!(Route::of(path), None, "{path}");
         }
-        for path in ["/c/%00", "/c/a%0Ab", "/c/%7F", "/c/%C2%85", "/c/\u{7f}"] {
+        for path in ["/c/%00", "/c/a%0Ab", "/c/%7F", "/c/%C2%85", "/c/\u{7f}", "/c/a%20b", "/c/*", "/c/%3E"] {
             assert_eq!(Route::of(path), None, "{path}");
         }
         assert_eq!(Route::of(&format!("/c/{}", "x".repeat(256))), None);
@@ -107,7 +125,18 @@ mod tests {
 
     #[test]
     fn fixed_paths_are_matched_whole() {
-        for path in ["/", "/chat.js", "/chat.css", "/echo", "/health", "/metrics"] {
+        for path in [
+            "/",
+            "/chat.js",
+            "/chat.css",
+            "/echo",
+            "/health",
+            "/ready",
+            "/metrics",
+            "/v1",
+            "/v1/events",
+            "/v1/commands",
+        ] {
             assert_eq!(Route::of(path).map(|route| route.pattern()), Some(path));
         }
         for path in

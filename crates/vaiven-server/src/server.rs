@@ -1,6 +1,7 @@
 //! A listening socket to served connections, until the server is told to stop.
 
 use crate::app::App;
+use crate::opening::{Opening, accept};
 use crate::route::Route;
 use crate::session::Plan;
 use crate::throttle::Verdict;
@@ -38,6 +39,8 @@ pub enum StartError {
     Listen(SocketAddr, io::Error),
     /// The certificate cannot be shown.
     Tls(TlsError),
+    /// A key for tokens cannot be read.
+    Keys(String),
 }
 
 impl fmt::Display for StartError {
@@ -57,6 +60,7 @@ impl fmt::Display for StartError {
                 _ => write!(f, "cannot listen on {address}: {error}"),
             },
             Self::Tls(error) => error.fmt(f),
+            Self::Keys(why) => f.write_str(why),
         }
     }
 }
@@ -66,6 +70,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Listen(_, error) => Some(error),
             Self::Tls(error) => Some(error),
+            Self::Keys(_) => None,
         }
     }
 }
@@ -105,7 +110,7 @@ impl Server {
         let listener = Listener::bind(address, Arc::clone(&config)).await.map_err(refused)?;
         let local = listener.local_addr().map_err(refused)?;
         let handle = listener.handle();
-        let app = App::new(settings, config, handle.clone());
+        let app = App::new(settings, config, handle.clone())?;
         let observer = Arc::clone(&app);
         let listener = listener.observe(move |event| observe(&observer, &event));
         Ok(Self { listener, handle, local, app })
@@ -186,17 +191,19 @@ async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocke
     let ip = handshake.client_ip().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let peer = Peer { ip, scheme: handshake.scheme() };
     let (error, pattern) = match Route::of(handshake.request().path()) {
-        Some(route) if route.is_websocket() => {
-            let mut plan = None;
-            let decide = |_: &Upgrade<'_>, _: &mut Acceptance<'_>| {
-                plan = Some(Plan::new(&app, &route)?);
-                Ok(())
-            };
-            match handshake.accept_with(decide).await {
-                Ok(socket) => return plan.map(|plan| Box::new((plan, socket))),
-                Err(error) => (error, route.pattern()),
+        Some(route) if route.is_websocket() => match opening(&handshake).plan(&app, &route, peer).await {
+            Ok(plan) => {
+                let decide = |upgrade: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
+                    accept(&route, upgrade, acceptance);
+                    Ok(())
+                };
+                match handshake.accept_with(decide).await {
+                    Ok(socket) => return Some(Box::new((plan, socket))),
+                    Err(error) => (error, route.pattern()),
+                }
             }
-        }
+            Err(refusal) => (handshake.refuse(refusal).await, route.pattern()),
+        },
         None if handshake.request().wants_websocket() => {
             (handshake.refuse(Refusal::not_found()).await, "none")
         }
@@ -210,6 +217,15 @@ async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocke
         log_refusal(&app, &refusal, peer.ip, pattern);
     }
     None
+}
+
+fn opening(handshake: &Handshake) -> Opening<'_> {
+    let request = handshake.request();
+    Opening {
+        method: request.method(),
+        version: request.version(),
+        fields: request.fields().iter().collect(),
+    }
 }
 
 /// One line for whoever runs the server. A refused origin or host is what people search for, and a cap that is reached may be
@@ -244,7 +260,6 @@ mod tests {
     use std::sync::Mutex;
     use tracing::field::{Field, Visit};
     use tracing::{Event, Level, Metadata, Subscriber, span};
-    use vaiven::server::ServerConfig;
 
     /// Keeps what is logged at `warn` and above.
     #[derive(Clone, Default)]
@@ -279,7 +294,9 @@ mod tests {
 
     #[test]
     fn a_cap_that_is_reached_is_told_once_a_minute_with_the_setting_to_raise() {
-        let app = App::new(Settings::default(), Arc::new(ServerConfig::default()), ServerHandle::detached());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let _within = runtime.enter();
+        let app = App::for_test(Settings::default());
         let warnings = Warnings::default();
         tracing::subscriber::with_default(warnings.clone(), || {
             for (code, setting) in [

@@ -52,7 +52,10 @@ fn what_is_wrong_is_told_with_file_line_key_and_why() {
     refused("max_rooms = 1\nmax_rooms = 2", &["vaiven.toml:2: max_rooms: duplicate key"]);
     refused(
         "[limits]\nmax_rooms = 1",
-        &["vaiven.toml:1: limits: there is no such table: all settings stand at the top, without one"],
+        &[
+            "vaiven.toml:1: limits: there is no such table: all settings but [channels.NAME] stand at the top, \
+             without one",
+        ],
     );
     refused("max_rooms = 1970-01-01", &["vaiven.toml:1: max_rooms: is no setting of this kind"]);
     refused(
@@ -63,6 +66,104 @@ fn what_is_wrong_is_told_with_file_line_key_and_why() {
         "tls_key = \"a\"",
         &["vaiven.toml:1: tls_key: tls_cert is missing, and neither is of use without the other"],
     );
+}
+
+#[test]
+fn what_is_wrong_with_a_namespace_is_told_in_the_same_way() {
+    let rows = [
+        ("channels = 1", "1: channels: must be tables, as [channels.default]"),
+        ("[channels]\na = 1", "2: channels.a: must be a table, as [channels.a]"),
+        (
+            "[channels.\"a:b\"]",
+            "1: channels.a:b: a namespace is 1 to 64 bytes without colon, space, control character, * and >",
+        ),
+        ("[channels.a]\ncolour = 1", "2: channels.a.colour: there is no such setting"),
+        (
+            "[channels.a]\ncontrakt = \"latest\"",
+            "2: channels.a.contrakt: there is no such setting; did you mean contract?",
+        ),
+        (
+            "[channels.a]\ncontract = \"kept\"",
+            "2: channels.a.contract: must be \"reliable\" or \"latest\" or \"volatile\"",
+        ),
+        (
+            "[channels.a]\nhistory_count = 0",
+            "2: channels.a.history_count: must be at least 1: 0 never means unlimited",
+        ),
+        ("[channels.a]\npresence = true\npresence = false", "3: presence: duplicate key"),
+        (
+            "[channels.a]\npublish = \"backend\"",
+            "1: channels.a: asks the backend, and auth_url does not say where that is",
+        ),
+    ];
+    for (text, expected) in rows {
+        refused(text, &[&format!("vaiven.toml:{expected}")]);
+    }
+}
+
+#[test]
+fn namespaces_are_built_in_changed_or_like_the_default_one() {
+    use vaiven_server::settings::{Access, Contract};
+    let settings = read(
+        "[channels.default]\nhistory_count = 7\n[channels.live]\npublish = \"users\"\n[channels.prices]\n\
+         contract = \"latest\"\n",
+    )
+    .unwrap();
+    let names: Vec<_> = settings.channels.keys().map(String::as_str).collect();
+    assert_eq!(names, ["default", "latest", "live", "prices"]);
+    assert_eq!(settings.channels["default"].history_count, 7);
+    let live = &settings.channels["live"];
+    assert_eq!(
+        (live.contract, live.publish, live.subscribe),
+        (Contract::Volatile, Access::Users, Access::Anyone)
+    );
+    assert_eq!(settings.channels["prices"].contract, Contract::Latest);
+    assert_eq!(settings.channels["prices"].presence, settings.channels["default"].presence);
+}
+
+#[test]
+fn secrets_are_long_and_cookies_come_from_known_origins() {
+    let long = "s".repeat(32);
+    assert!(read(&format!("token_secret = \"{long}\"\napi_keys = [\"{long}\"]")).is_ok());
+    let why = "must be at least 32 bytes, or it can be guessed: openssl rand -hex 32 makes one";
+    refused(&format!("token_secret = \"{}\"", &long[1..]), &[&format!("vaiven.toml:1: token_secret: {why}")]);
+    refused(&format!("api_keys = [\"{}\"]", &long[1..]), &[&format!("vaiven.toml:1: api_keys: each {why}")]);
+    let cookie = format!("token_secret = \"{long}\"\ntoken_cookie = \"token\"\n");
+    assert!(read(&cookie).is_ok());
+    let problems = read(&format!("{cookie}origins = [\"*\"]")).unwrap_err();
+    assert!(problems[0].starts_with("vaiven.toml:3: origins: \"*\" lets every page"), "{problems:?}");
+    let problems = read("token_cookie = \"token\"").unwrap_err();
+    assert!(problems[0].starts_with("vaiven.toml:1: token_cookie: there is no way"), "{problems:?}");
+    for (url, expected) in [
+        ("https://a.example/keys", true),
+        ("http://127.0.0.1:1/keys", true),
+        ("http://localhost/keys", true),
+        ("http://a.example/keys", false),
+        ("ftp://a.example/keys", false),
+        ("keys", false),
+    ] {
+        assert_eq!(read(&format!("token_jwks_url = \"{url}\"")).is_ok(), expected, "{url}");
+    }
+}
+
+#[test]
+fn a_public_key_is_read_before_the_server_starts() {
+    let files = Files::new("public-key");
+    for (name, text, expected) in [
+        ("missing.pem", None, "cannot be read"),
+        ("text.pem", Some("hola"), "holds no public key in PEM"),
+        (
+            "private.pem",
+            Some("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"),
+            "holds a private key",
+        ),
+    ] {
+        let path = files.0.join(name);
+        text.map(|text| std::fs::write(&path, text).unwrap());
+        let problems = read(&format!("token_public_key = {path:?}")).unwrap_err();
+        assert!(problems[0].starts_with("vaiven.toml:1: token_public_key: "), "{problems:?}");
+        assert!(problems[0].contains(expected), "{problems:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! From file, environment and flags to settings. A flag counts before a variable, that before the file, and the
 //! file before the profile.
 
-use super::{Problem, Profile, SETTINGS, Setting, Settings, Source, Value};
+use super::namespace::{self, DEFAULT};
+use super::{
+    Access, NAMESPACE_SETTINGS, Namespace, Origins, Problem, Profile, SETTINGS, Setting, Settings, Source,
+    Value,
+};
 use std::fmt::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -16,6 +20,9 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 #[derive(Debug, Default)]
 pub struct Given {
     entries: Vec<(&'static Setting, Value, Source)>,
+    /// Tables `[channels.NAME]`, by their names.
+    namespaces: Vec<(String, Source)>,
+    namespace_entries: Vec<(String, &'static Setting<Namespace>, Value, Source)>,
     problems: Vec<Problem>,
 }
 
@@ -101,10 +108,69 @@ impl Given {
             self.problems.push(Problem { source, key, why });
         }
         for (key, value) in table.get_ref().iter().filter(|_| is_whole) {
-            let source = source(key.span());
-            match entry(key.get_ref(), value) {
+            let line = source(key.span());
+            if key.get_ref() == "channels" {
+                self.read_channels(line, value, &source);
+                continue;
+            }
+            let source = line;
+            match entry(SETTINGS, key.get_ref(), value) {
                 Ok((setting, value)) => self.entries.push((setting, value, source)),
                 Err(why) => self.problems.push(Problem { source, key: key.get_ref().to_string(), why }),
+            }
+        }
+    }
+
+    /// Takes the tables of `[channels.NAME]`.
+    fn read_channels(
+        &mut self,
+        line: Source,
+        channels: &Spanned<DeValue<'_>>,
+        source: &impl Fn(Range<usize>) -> Source,
+    ) {
+        let Some(tables) = channels.get_ref().as_table() else {
+            let why = "must be tables, as [channels.default]".to_owned();
+            return self.problems.push(Problem { source: line, key: "channels".to_owned(), why });
+        };
+        for (name, table) in tables {
+            let (line, key) = (source(name.span()), format!("channels.{}", name.get_ref()));
+            let name = name.get_ref();
+            let problem = match table.get_ref().as_table() {
+                _ if !namespace::is_name(name) => Some(
+                    "a namespace is 1 to 64 bytes without colon, space, control character, * and >"
+                        .to_owned(),
+                ),
+                None => Some(format!("must be a table, as [{key}]")),
+                Some(_) => None,
+            };
+            if let Some(why) = problem {
+                self.problems.push(Problem { source: line, key, why });
+                continue;
+            }
+            self.namespaces.push((name.to_string(), line));
+            for (field, value) in table.get_ref().as_table().into_iter().flatten() {
+                let (line, key) = (source(field.span()), format!("{key}.{}", field.get_ref()));
+                match entry(NAMESPACE_SETTINGS, field.get_ref(), value) {
+                    Ok((setting, value)) => {
+                        self.namespace_entries.push((name.to_string(), setting, value, line));
+                    }
+                    Err(why) => self.problems.push(Problem { source: line, key, why }),
+                }
+            }
+        }
+    }
+
+    /// Makes the namespaces that were given: those that are built in as they are, others like the default one.
+    fn set_namespaces(&mut self, settings: &mut Settings) {
+        for (name, _) in &self.namespaces {
+            let like = settings.channels.get(DEFAULT).cloned().unwrap_or_default();
+            settings.channels.entry(name.clone()).or_insert(like);
+        }
+        for (name, setting, value, source) in &self.namespace_entries {
+            let Some(namespace) = settings.channels.get_mut(name) else { continue };
+            if let Err(why) = (setting.set)(namespace, value) {
+                let key = format!("channels.{name}.{}", setting.key);
+                self.problems.push(Problem { source: source.clone(), key, why });
             }
         }
     }
@@ -125,7 +191,9 @@ impl Given {
                 self.problems.push(Problem { source: source.clone(), key: setting.key.to_owned(), why });
             }
         }
+        self.set_namespaces(&mut settings);
         self.check_pairs(&settings);
+        self.check_authentication(&settings);
         if self.problems.is_empty() { Ok(settings) } else { Err(self.problems) }
     }
 
@@ -158,6 +226,38 @@ impl Given {
                 settings.max_connections.saturating_add(SPARE_FILES)
             );
             self.complain("max_connections", why);
+        }
+    }
+
+    /// What is wrong about who may do what.
+    fn check_authentication(&mut self, settings: &Settings) {
+        if settings.token_cookie.is_some() && settings.origins == Origins::Any {
+            let why = "\"*\" lets every page act as its visitor, whose cookie comes with its requests: \
+                       list the origins, or leave token_cookie out";
+            self.complain("origins", why.to_owned());
+        }
+        if settings.token_cookie.is_some() && !settings.checks_tokens() && settings.auth_url.is_none() {
+            let why = "there is no way to check what the cookie holds: set token_secret, token_public_key, \
+                       token_jwks_url or auth_url";
+            self.complain("token_cookie", why.to_owned());
+        }
+        if let Some(path) = &settings.token_public_key
+            && let Err(error) = crate::auth::read_public_key(path)
+        {
+            self.complain("token_public_key", error);
+        }
+        let lacking: Vec<_> = settings
+            .channels
+            .iter()
+            .filter(|(_, namespace)| settings.auth_url.is_none() && namespace.asks(Access::Backend))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in lacking {
+            let given = self.namespaces.iter().find(|(given, _)| *given == name);
+            let source =
+                given.map_or_else(|| Source::Flag("channels".to_owned()), |(_, source)| source.clone());
+            let why = "asks the backend, and auth_url does not say where that is".to_owned();
+            self.problems.push(Problem { source, key: format!("channels.{name}"), why });
         }
     }
 
@@ -224,13 +324,19 @@ pub(crate) fn warnings(settings: &Settings) -> Vec<String> {
 }
 
 /// A line of the file as a setting and its value.
-fn entry(key: &str, value: &Spanned<DeValue<'_>>) -> Result<(&'static Setting, Value), String> {
-    let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
+fn entry<T>(
+    settings: &'static [Setting<T>],
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+) -> Result<(&'static Setting<T>, Value), String> {
+    let Some(setting) = settings.iter().find(|setting| setting.key == key) else {
         if value.get_ref().is_table() {
-            return Err("there is no such table: all settings stand at the top, without one".to_owned());
+            let why =
+                "there is no such table: all settings but [channels.NAME] stand at the top, without one";
+            return Err(why.to_owned());
         }
-        let likeness = |setting: &'static Setting| (strsim::jaro_winkler(setting.key, key), setting.key);
-        let nearest = SETTINGS.iter().map(likeness).max_by(|(a, _), (b, _)| a.total_cmp(b));
+        let likeness = |setting: &'static Setting<T>| (strsim::jaro_winkler(setting.key, key), setting.key);
+        let nearest = settings.iter().map(likeness).max_by(|(a, _), (b, _)| a.total_cmp(b));
         let nearest = nearest.filter(|(likeness, _)| *likeness > 0.85);
         let meant = nearest.map_or_else(String::new, |(_, nearest)| format!("; did you mean {nearest}?"));
         return Err(format!("there is no such setting{meant}"));
@@ -277,8 +383,35 @@ pub fn documentation() -> String {
         }
         let _ = writeln!(out, "`--{} {}` · `{}`", setting.flag(), setting.placeholder, setting.variable());
     }
+    out.push_str(CHANNELS);
+    let built_in = &defaults.channels[DEFAULT];
+    for setting in NAMESPACE_SETTINGS {
+        let default = setting.show(built_in);
+        let _ = writeln!(out, "\n### `{}`\n\n{}. Default: `{default}`.\n", setting.key, setting.help);
+        let _ = writeln!(out, "{}", setting.reason);
+    }
     out
 }
+
+const CHANNELS: &str = "
+# Channels
+
+A channel whose name has a colon belongs to the namespace before the first one: `prices:EUR` to `prices`. Every other
+one belongs to the namespace `default`. What a namespace promises stands in the file, in a table of its own:
+
+```toml
+[channels.default]
+history_count = 300
+
+[channels.prices]
+contract = \"latest\"
+publish = \"nobody\"
+```
+
+Built in are `default` (reliable, with presence), `live` (volatile) and `latest` (latest). A table of one of these
+names changes what it says and nothing else; every other namespace begins as `default` is. A channel of a namespace that
+is neither built in nor in the file is refused with `unknown_namespace`.
+";
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -296,6 +429,6 @@ max_message_bytes = 131072
 ```
 
 `vaiven serve --check-config` says what is wrong, one line for each thing, and ends with 78 if anything is; a server
-that is started with it ends in the same way. In the file all keys stand at the top, without tables. Lists are
-separated by commas in variables and flags. Limits start at 1: 0 never means unlimited.
+that is started with it ends in the same way. In the file all keys stand at the top, before the tables of
+[channels](#channels). Lists are separated by commas in variables and flags. Limits start at 1: 0 never means unlimited.
 ";

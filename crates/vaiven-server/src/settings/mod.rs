@@ -4,18 +4,24 @@
 //! `docs/configuration.md` come; [`load`] reads them from where they were set.
 
 mod load;
+mod namespace;
 mod problem;
 mod table;
 mod value;
 
 pub use load::{FileError, Given, documentation, load};
+pub(crate) use namespace::DEFAULT as DEFAULT_NAMESPACE;
+pub use namespace::{Access, Contract, Namespace};
 pub use problem::{Problem, Source};
-pub use table::{SETTINGS, Setting};
+pub use table::{NAMESPACE_SETTINGS, SETTINGS, Setting};
 pub use value::{Kind, Value};
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 use vaiven::server::{
     AllowedHost, ForwardedField, HostPolicy, IpNetwork, Origin, OriginPolicy, ServerConfig, TlsConfig,
     TlsError, TrustedProxies,
@@ -35,6 +41,21 @@ pub struct Settings {
     pub tls_key: Option<PathBuf>,
     pub trusted_proxies: Vec<IpNetwork>,
     pub forwarded_field: ForwardedField,
+    pub data_dir: PathBuf,
+    pub history: HistoryIn,
+    pub fsync: Fsync,
+    pub history_total_bytes: usize,
+    pub max_channels_per_client: usize,
+    pub anonymous: Anonymous,
+    pub token_secret: Option<Secret>,
+    pub token_public_key: Option<PathBuf>,
+    pub token_jwks_url: Option<Url>,
+    pub token_issuer: Option<String>,
+    pub token_audience: Option<String>,
+    pub token_cookie: Option<String>,
+    pub auth_url: Option<Url>,
+    pub auth_timeout: Duration,
+    pub api_keys: Vec<Secret>,
     pub metrics_from: MetricsFrom,
     pub log_format: LogFormat,
     pub log_level: LogLevel,
@@ -59,6 +80,55 @@ pub struct Settings {
     pub ping_interval: Duration,
     pub ping_timeout: Duration,
     pub drain_timeout: Duration,
+    /// The namespaces of channels, by the name before the colon; the one without is `default`.
+    pub channels: BTreeMap<String, Namespace>,
+}
+
+/// Where the history of channels is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryIn {
+    /// In `data_dir`.
+    Disk,
+    /// In memory, for as long as the program runs.
+    Memory,
+}
+
+/// When what was published is forced to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fsync {
+    /// Before it is acknowledged.
+    Always,
+    /// Once a second.
+    Interval,
+    /// When the system does so.
+    Never,
+}
+
+/// Whether clients without a token are let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anonymous {
+    /// Where no way to check tokens is configured.
+    Auto,
+    /// Always.
+    Allowed,
+    /// Never.
+    Refused,
+}
+
+/// A text that is neither logged nor shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
 }
 
 /// A named set of limits.
@@ -145,6 +215,21 @@ impl Settings {
             tls_key: None,
             trusted_proxies: Vec::new(),
             forwarded_field: ForwardedField::XForwardedFor,
+            data_dir: "vaiven-data".into(),
+            history: HistoryIn::Disk,
+            fsync: Fsync::Always,
+            history_total_bytes: 4 << 30,
+            max_channels_per_client: 128,
+            anonymous: Anonymous::Auto,
+            token_secret: None,
+            token_public_key: None,
+            token_jwks_url: None,
+            token_issuer: None,
+            token_audience: None,
+            token_cookie: None,
+            auth_url: None,
+            auth_timeout: Duration::from_secs(5),
+            api_keys: Vec::new(),
             metrics_from: MetricsFrom::Loopback,
             log_format: LogFormat::Human,
             log_level: LogLevel::Info,
@@ -169,6 +254,7 @@ impl Settings {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(30),
+            channels: namespace::built_in(),
         };
         let limits = Limits::autobahn();
         match profile {
@@ -194,6 +280,11 @@ impl Settings {
     /// What is right and may still be unwise, as sentences: they are logged when a server starts.
     pub fn warnings(&self) -> Vec<String> {
         load::warnings(self)
+    }
+
+    /// Whether there are keys for tokens.
+    pub(crate) fn checks_tokens(&self) -> bool {
+        self.token_secret.is_some() || self.token_public_key.is_some() || self.token_jwks_url.is_some()
     }
 
     /// The certificate to show, if there is one.

@@ -1,9 +1,13 @@
 //! Values as they are written, and the types that settings have.
 
-use super::{AllowedHosts, LogFormat, LogLevel, MetricsFrom, Origins, Profile};
+use super::{
+    Access, AllowedHosts, Anonymous, Contract, Fsync, HistoryIn, LogFormat, LogLevel, MetricsFrom, Origins,
+    Profile, Secret,
+};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 use vaiven::server::{ForwardedField, IpNetwork};
 
 /// A value as it was written in a file, in a variable or behind a flag.
@@ -190,6 +194,99 @@ impl Field for Option<PathBuf> {
     }
 }
 
+impl Field for PathBuf {
+    const KIND: Kind = Kind::Text;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        match text::<Self>(value)? {
+            "" => Err("must name a directory".to_owned()),
+            path => Ok(path.into()),
+        }
+    }
+
+    fn show(&self) -> String {
+        format!("\"{}\"", self.display())
+    }
+}
+
+impl Field for Option<String> {
+    const KIND: Kind = Kind::Text;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        match text::<Self>(value)? {
+            "" => Err("must not be empty".to_owned()),
+            text => Ok(Some(text.to_owned())),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(String::new, |text| format!("\"{text}\""))
+    }
+}
+
+/// The fewest bytes of a secret, which are as many as the shortest hash of a token has: with fewer it can be guessed.
+const MIN_SECRET_BYTES: usize = 32;
+
+fn secret(text: &str) -> Result<Secret, String> {
+    if text.len() < MIN_SECRET_BYTES {
+        return Err(format!(
+            "must be at least {MIN_SECRET_BYTES} bytes, or it can be guessed: openssl rand -hex 32 makes one"
+        ));
+    }
+    Ok(Secret(text.to_owned()))
+}
+
+impl Field for Option<Secret> {
+    const KIND: Kind = Kind::Text;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        secret(text::<Self>(value)?).map(Some)
+    }
+
+    /// A secret is not shown.
+    fn show(&self) -> String {
+        String::new()
+    }
+}
+
+impl Field for Vec<Secret> {
+    const KIND: Kind = Kind::List;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        let Value::List(list) = value else { return Err(Self::KIND.expected()) };
+        list.iter().map(|text| secret(text).map_err(|why| format!("each {why}"))).collect()
+    }
+
+    /// A secret is not shown.
+    fn show(&self) -> String {
+        if self.is_empty() { "[]".to_owned() } else { String::new() }
+    }
+}
+
+impl Field for Option<Url> {
+    const KIND: Kind = Kind::Text;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        let url = Url::parse(text::<Self>(value)?).map_err(|error| format!("must be a URL: {error}"))?;
+        let is_here = match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        match url.scheme() {
+            "https" => Ok(Some(url)),
+            // What does not leave the machine cannot be changed on its way.
+            "http" if is_here => Ok(Some(url)),
+            _ => Err("must be an https URL, or http on this machine".to_owned()),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(String::new, |url| format!("\"{url}\""))
+    }
+}
+
 impl Field for SocketAddr {
     const KIND: Kind = Kind::Text;
 
@@ -303,5 +400,16 @@ macro_rules! choice {
 choice!(Profile { "standard" => Standard, "autobahn" => Autobahn });
 choice!(MetricsFrom { "loopback" => Loopback, "anywhere" => Anywhere });
 choice!(ForwardedField { "x-forwarded-for" => XForwardedFor, "forwarded" => Forwarded });
+choice!(HistoryIn { "disk" => Disk, "memory" => Memory });
+choice!(Fsync { "always" => Always, "interval" => Interval, "never" => Never });
+choice!(Anonymous { "auto" => Auto, "allowed" => Allowed, "refused" => Refused });
+choice!(Contract { "reliable" => Reliable, "latest" => Latest, "volatile" => Volatile });
+choice!(Access {
+    "anyone" => Anyone,
+    "users" => Users,
+    "listed" => Listed,
+    "backend" => Backend,
+    "nobody" => Nobody,
+});
 choice!(LogFormat { "human" => Human, "json" => Json });
 choice!(LogLevel { "error" => Error, "warn" => Warn, "info" => Info, "debug" => Debug, "trace" => Trace });

@@ -9,3 +9,4 @@ mod rooms;
 mod stop;
 mod support;
 mod tls;
+mod v1;

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use vaiven::{CloseCode, Config, Message, Role, WebSocket};
+use vaiven_server::settings::HistoryIn;
 use vaiven_server::{Drained, Server, Settings};
 
 /// What a test waits for at most before it fails.
@@ -32,6 +33,7 @@ impl TestServer {
         settings.handshake_rate_per_ip = 1_000_000;
         settings.handshake_burst_per_ip = 1_000_000;
         settings.max_connections_per_ip = 10_000;
+        settings.history = HistoryIn::Memory;
         change(&mut settings);
         let server = Server::bind(settings).await.unwrap();
         let address = server.local_addr();

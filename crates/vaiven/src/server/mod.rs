@@ -38,6 +38,6 @@ pub use tls::{TlsConfig, TlsConfigBuilder, TlsError};
 #[cfg(feature = "hyper")]
 pub use upgrade::{Upgrading, refusal_response, upgrade, upgrade_with};
 pub use vaiven_proto::handshake::{
-    Acceptance, AllowedHost, HeadLimits, HostPolicy, HostRefusal, Origin, OriginPolicy, OriginRefusal,
-    Refusal, RequestHead, Scheme, Upgrade,
+    Acceptance, AllowedHost, HeadLimits, HostPolicy, HostRefusal, HttpVersion, Origin, OriginPolicy,
+    OriginRefusal, Refusal, RequestHead, Scheme, Upgrade,
 };

@@ -1,0 +1,350 @@
+//! All channels of a process.
+
+use crate::channel::{Channel, Common};
+use crate::clock::Clock;
+use crate::config::{Contract, HubConfig, Namespace};
+use crate::figures::{Counters, Figures};
+use crate::idempotency::Idempotency;
+use crate::keeper;
+use crate::outlet::Outlet;
+use crate::pattern;
+use crate::presence::Presence;
+use crate::recent::WireId;
+use crate::subscription::{Seat, SubscribeOptions, Subscription};
+use crate::{
+    Broker, ChannelName, History, HistoryError, HistoryQuery, NewPublication, Node, Position, Publication,
+    Publish, PublishError, Published, Publishing, Retention, SubscribeError, Wire,
+};
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
+
+/// Maps that the channels are spread over, so that subscriptions to different ones seldom meet.
+pub(crate) const SHARDS: usize = 64;
+/// Publications that one request reads.
+const MAX_HISTORY: usize = 300;
+/// The longest key of a publication, in bytes.
+const MAX_KEY_BYTES: usize = 255;
+/// Different wires of one hub.
+const MAX_WIRES: usize = 32;
+
+type Shard = HashMap<ChannelName, Arc<Channel>>;
+
+/// All channels of a process. A clone is the same hub.
+#[derive(Clone)]
+pub struct Hub {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: HubConfig,
+    namespaces: HashMap<String, Arc<Namespace>>,
+    pub(crate) broker: Arc<dyn Broker>,
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+    wires: Mutex<Vec<&'static dyn Wire>>,
+    idempotency: Mutex<Idempotency>,
+    pub(crate) common: Arc<Common>,
+    pub(crate) clock: Clock,
+}
+
+/// A channel that is in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelInfo {
+    /// Its name.
+    pub name: ChannelName,
+    /// Its subscriptions.
+    pub subscribers: usize,
+    /// Its members, where it has presence.
+    pub members: usize,
+}
+
+impl Hub {
+    /// A hub over a broker, which serves no other hub of this process.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn new(config: HubConfig, broker: Arc<dyn Broker>) -> Self {
+        let counters = Arc::new(Counters::default());
+        let recent_bytes = config.recent_bytes as u64;
+        let common = Common { counters, runtime: Handle::current(), recent_bytes, rosters: Mutex::default() };
+        let namespaces =
+            config.namespaces.iter().map(|(name, space)| (name.clone(), Arc::new(space.clone())));
+        let shared = Arc::new(Shared {
+            namespaces: namespaces.collect(),
+            broker,
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            wires: Mutex::default(),
+            idempotency: Mutex::default(),
+            common: Arc::new(common),
+            clock: Clock::starting(0),
+            config,
+        });
+        let node: Arc<dyn Node> = Arc::clone(&shared) as _;
+        shared.broker.attach(Arc::downgrade(&node));
+        keeper::start(&shared);
+        Self { shared }
+    }
+
+    /// What channels of this name promise.
+    pub fn namespace(&self, channel: &ChannelName) -> Option<&Namespace> {
+        self.shared.namespaces.get(channel.namespace()).map(|namespace| &**namespace)
+    }
+
+    /// Publishes. Publications that one caller begins one after the other keep this order, also when it does not wait for
+    /// the first before it begins the second: the order is fixed by this call, not when its result is awaited.
+    ///
+    /// In a `reliable` channel nobody gets the publication, and it is not acknowledged, before the broker has kept it.
+    ///
+    /// # Errors
+    /// The future gives a [`PublishError`]; then nobody was given the publication.
+    pub fn publish(&self, channel: &ChannelName, publication: NewPublication) -> Publishing {
+        let shared = &self.shared;
+        match shared.prepare(channel, publication) {
+            Ok(publish) => shared.hand_over(publish),
+            Err(answer) => Publishing::ready(answer),
+        }
+    }
+
+    /// Publishes several, in this order, to one channel or to many. Each has its own outcome.
+    pub fn publish_many(
+        &self,
+        publications: Vec<(ChannelName, NewPublication)>,
+    ) -> impl Future<Output = Vec<Result<Published, PublishError>>> + Send + use<> {
+        let begun: Vec<_> = publications
+            .into_iter()
+            .map(|(channel, publication)| self.publish(&channel, publication))
+            .collect();
+        async move {
+            let mut outcomes = Vec::with_capacity(begun.len());
+            for publishing in begun {
+                outcomes.push(publishing.await);
+            }
+            outcomes
+        }
+    }
+
+    /// Subscribes to a channel. The subscription becomes live when what is to be replayed has been:
+    /// see [`Subscription::replay`].
+    ///
+    /// # Errors
+    /// [`SubscribeError`] says why there is none.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, there is no subscription.
+    pub async fn subscribe(
+        &self,
+        channel: &ChannelName,
+        options: SubscribeOptions,
+        outlet: Arc<dyn Outlet>,
+        wire: &'static dyn Wire,
+    ) -> Result<Subscription, SubscribeError> {
+        let shared = &self.shared;
+        let seat = shared.reserve(channel)?;
+        if seat.0.contract() == Contract::Reliable {
+            let activate = async || {
+                let position = shared.broker.subscribe(channel).await?;
+                seat.0.begin(position);
+                Ok(())
+            };
+            let active: Result<_, crate::BrokerError> = seat.0.active.get_or_try_init(activate).await;
+            active.map_err(|_| SubscribeError::Unavailable)?;
+        }
+        let wire = shared.wire(wire);
+        let grace = shared.config.presence_grace;
+        Subscription::begin(seat, Arc::clone(&shared.broker), options, outlet, wire, grace).await
+    }
+
+    /// Reads a part of a `reliable` channel's history, at most 300 publications.
+    ///
+    /// # Errors
+    /// [`HistoryError`] says why there is none.
+    pub async fn history(
+        &self,
+        channel: &ChannelName,
+        mut query: HistoryQuery,
+    ) -> Result<History, HistoryError> {
+        let namespace = self.namespace(channel).ok_or(HistoryError::UnknownNamespace)?;
+        if namespace.contract != Contract::Reliable {
+            return Err(HistoryError::NotKept);
+        }
+        query.limit = query.limit.min(MAX_HISTORY);
+        self.shared.common.counters.history_reads.add(1);
+        self.shared.broker.history(channel, query).await.map_err(|_| HistoryError::Unavailable)
+    }
+
+    /// Who is in a channel.
+    ///
+    /// # Errors
+    /// [`HistoryError::NotKept`] where its namespace has no presence.
+    pub fn presence(&self, channel: &ChannelName) -> Result<Presence, HistoryError> {
+        let namespace = self.namespace(channel).ok_or(HistoryError::UnknownNamespace)?;
+        if !namespace.presence {
+            return Err(HistoryError::NotKept);
+        }
+        Ok(self.shared.find(channel).map(|channel| channel.lock().roster.presence()).unwrap_or_default())
+    }
+
+    /// Channels with subscribers whose names fit a pattern, in which `*` stands for any characters; at most so many, in
+    /// no order.
+    pub fn channels(&self, pattern: &str, limit: usize) -> Vec<ChannelInfo> {
+        let mut found = Vec::new();
+        for shard in &self.shared.shards {
+            for (name, channel) in lock(shard).iter() {
+                if found.len() >= limit {
+                    return found;
+                }
+                let state = channel.lock();
+                if state.seats > 0 && pattern::matches(pattern, name.as_str()) {
+                    let members = state.roster.len();
+                    found.push(ChannelInfo { name: name.clone(), subscribers: state.seats, members });
+                }
+            }
+        }
+        found
+    }
+
+    /// What was counted so far.
+    pub fn figures(&self) -> Figures {
+        self.shared.common.counters.figures()
+    }
+}
+
+impl Shared {
+    /// Checks a publication; or answers it at once.
+    fn prepare(
+        &self,
+        channel: &ChannelName,
+        publication: NewPublication,
+    ) -> Result<Publish, Result<Published, PublishError>> {
+        let namespace =
+            self.namespaces.get(channel.namespace()).ok_or(Err(PublishError::UnknownNamespace))?;
+        if publication.data.len() > namespace.max_data_bytes {
+            return Err(Err(PublishError::TooLarge(namespace.max_data_bytes)));
+        }
+        if publication.key.as_ref().is_some_and(|key| key.len() > MAX_KEY_BYTES) {
+            return Err(Err(PublishError::TooLarge(MAX_KEY_BYTES)));
+        }
+        let found = self.find(channel);
+        if found.as_ref().is_some_and(|channel| channel.is_overfull()) {
+            self.common.counters.busy.add(1);
+            return Err(Err(PublishError::Busy));
+        }
+        let is_kept = namespace.contract == Contract::Reliable && !publication.ephemeral;
+        if namespace.contract == Contract::Latest && !publication.ephemeral {
+            let key = publication.key.as_deref().unwrap_or_default();
+            let channel = match found {
+                Some(channel) => channel,
+                None => self.reserve(channel).map_err(|_| Err(PublishError::TooManyKeys))?.0.clone(),
+            };
+            if !channel.lock().latest.has_room(key, namespace.max_keys) {
+                return Err(Err(PublishError::TooManyKeys));
+            }
+        }
+        let retention = is_kept.then(|| Retention {
+            size: namespace.history_size,
+            bytes: namespace.history_bytes,
+            age: namespace.history_age,
+            idempotency_window: self.config.idempotency_window,
+        });
+        Ok(Publish { channel: channel.clone(), publication, retention })
+    }
+
+    fn hand_over(&self, mut publish: Publish) -> Publishing {
+        let channel = publish.channel.clone();
+        let publishing = if publish.retention.is_some() {
+            self.broker.publish(publish)
+        } else if let Some(key) = publish.publication.idempotency.take() {
+            let fingerprint = publish.publication.fingerprint();
+            let config = &self.config;
+            let mut known = lock(&self.idempotency);
+            if let Some(answer) = known.find(&channel, &key, fingerprint, config.idempotency_window) {
+                return Publishing::ready(answer);
+            }
+            known.insert(&channel, key, fingerprint, None, config.max_idempotency_keys);
+            drop(known);
+            self.broker.publish(publish)
+        } else {
+            self.broker.publish(publish)
+        };
+        let room = self.find(&channel).and_then(|channel| channel.room());
+        publishing.counted(&self.common.counters).when_room(room)
+    }
+
+    pub(crate) fn shard(&self, channel: &ChannelName) -> MutexGuard<'_, Shard> {
+        let index =
+            usize::try_from(self.hasher.hash_one(channel) % SHARDS as u64).expect("it is below SHARDS");
+        lock(&self.shards[index])
+    }
+
+    pub(crate) fn shard_number(&self, number: usize) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[number % SHARDS])
+    }
+
+    pub(crate) fn find(&self, channel: &ChannelName) -> Option<Arc<Channel>> {
+        self.shard(channel).get(channel).cloned()
+    }
+
+    /// Keeps a place in a channel, which is made when it is not known.
+    fn reserve(&self, name: &ChannelName) -> Result<Seat, SubscribeError> {
+        let namespace = self.namespaces.get(name.namespace()).ok_or(SubscribeError::UnknownNamespace)?;
+        let counters = &self.common.counters;
+        let mut shard = self.shard(name);
+        let channel = if let Some(channel) = shard.get(name) {
+            Arc::clone(channel)
+        } else {
+            if !counters.channels.add_below(self.config.max_channels as u64) {
+                return Err(SubscribeError::TooManyChannels);
+            }
+            let channel = Channel::new(name.clone(), Arc::clone(namespace), Arc::clone(&self.common));
+            shard.insert(name.clone(), Arc::clone(&channel));
+            channel
+        };
+        let mut state = channel.lock();
+        if state.seats >= self.config.max_subscribers {
+            return Err(SubscribeError::TooManySubscribers);
+        }
+        state.seats += 1;
+        drop(state);
+        counters.subscribers.add(1);
+        Ok(Seat(channel))
+    }
+
+    /// The number of a wire, which it is given when it is seen first.
+    fn wire(&self, wire: &'static dyn Wire) -> WireId {
+        let mut wires = lock(&self.wires);
+        let at = wires.iter().position(|known| known.name() == wire.name()).unwrap_or_else(|| {
+            assert!(wires.len() < MAX_WIRES, "a hub has at most {MAX_WIRES} wires");
+            wires.push(wire);
+            wires.len() - 1
+        });
+        WireId { number: u8::try_from(at).expect("it is below MAX_WIRES"), wire }
+    }
+}
+
+impl Node for Shared {
+    fn deliver(&self, channel: &ChannelName, publication: Arc<Publication>) {
+        if let Some(channel) = self.find(channel) {
+            channel.deliver(publication);
+        }
+    }
+
+    fn interrupt(&self, channel: &ChannelName, position: &Position) {
+        if let Some(channel) = self.find(channel) {
+            channel.interrupt(position);
+        }
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("figures", &self.figures()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,17 @@
+//! How a protocol writes what a channel says.
+
+use crate::{ChannelName, PresenceChange, Publication};
+use std::fmt;
+use vaiven::Message;
+
+/// How a protocol writes what a channel says. Each event is written once for all subscribers of the same wire.
+pub trait Wire: Send + Sync + fmt::Debug {
+    /// What tells it from the other wires of a hub.
+    fn name(&self) -> &'static str;
+
+    /// A publication, or `None` where the protocol has no word for it.
+    fn publication(&self, channel: &ChannelName, publication: &Publication) -> Option<Message>;
+
+    /// A change of who is there, for those who asked; or `None` where the protocol has no word for it.
+    fn presence(&self, channel: &ChannelName, change: &PresenceChange) -> Option<Message>;
+}

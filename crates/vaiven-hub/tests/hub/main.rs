@@ -1,0 +1,6 @@
+//! The hub as those see it who build on it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod contracts;
+mod support;

@@ -1,0 +1,206 @@
+//! The messages of a session as Server-Sent Events: a queue that the session and the hub fill and a response body
+//! drains. Bounded in bytes like the outbox of a WebSocket.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::task::AtomicWaker;
+use hyper::body::{Body, Frame};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use tokio::sync::Notify;
+use vaiven::{Message, PreparedBatch};
+use vaiven_hub::Delivery;
+
+/// Events that wait for a client.
+#[derive(Debug)]
+pub(crate) struct EventQueue {
+    state: Mutex<State>,
+    /// Wakes the response.
+    reader: AtomicWaker,
+    /// Told when the response has taken what waited.
+    room: Notify,
+    max_bytes: usize,
+    /// Events carry their positions as ids.
+    names_positions: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: BytesMut,
+    epoch: String,
+    is_closed: bool,
+}
+
+/// The queue as the body of a response. Dropped, the client is gone.
+#[derive(Debug)]
+pub(crate) struct EventBody(Arc<EventQueue>);
+
+/// The client cannot be told anything any more.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+impl EventQueue {
+    pub(crate) fn new(max_bytes: usize) -> Arc<Self> {
+        Self::with(max_bytes, false)
+    }
+
+    /// One of a reader of a single channel, whose events are named by their positions.
+    pub(crate) fn of_one_channel(max_bytes: usize) -> Arc<Self> {
+        Self::with(max_bytes, true)
+    }
+
+    fn with(max_bytes: usize, names_positions: bool) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            reader: AtomicWaker::new(),
+            room: Notify::new(),
+            max_bytes,
+            names_positions,
+        })
+    }
+
+    pub(crate) fn body(self: &Arc<Self>) -> EventBody {
+        EventBody(Arc::clone(self))
+    }
+
+    /// Queues a message as soon as there is room.
+    pub(crate) async fn push(&self, message: Message) -> Result<(), Closed> {
+        self.push_all(std::slice::from_ref(&message)).await
+    }
+
+    /// Queues a batch as soon as there is room for all of it.
+    pub(crate) async fn push_batch(&self, batch: &PreparedBatch) -> Result<(), Closed> {
+        let messages: Vec<_> = batch.messages().iter().map(|prepared| prepared.message().clone()).collect();
+        self.push_all(&messages).await
+    }
+
+    async fn push_all(&self, messages: &[Message]) -> Result<(), Closed> {
+        loop {
+            let room = self.room.notified();
+            match self.try_push(messages) {
+                Delivery::Taken => return Ok(()),
+                Delivery::Gone => return Err(Closed),
+                Delivery::Full => room.await,
+            }
+        }
+    }
+
+    /// Queues a batch if there is room for all of it.
+    pub(crate) fn try_push_batch(&self, batch: &PreparedBatch) -> Delivery {
+        let messages: Vec<_> = batch.messages().iter().map(|prepared| prepared.message().clone()).collect();
+        self.try_push(&messages)
+    }
+
+    /// Queues messages if there is room for all of them.
+    pub(crate) fn try_push(&self, messages: &[Message]) -> Delivery {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Delivery::Gone;
+        }
+        let len: usize = messages.iter().map(Message::len).sum();
+        if !state.waiting.is_empty() && state.waiting.len() + len > self.max_bytes {
+            return Delivery::Full;
+        }
+        for message in messages {
+            self.write(&mut state, message);
+        }
+        drop(state);
+        self.reader.wake();
+        Delivery::Taken
+    }
+
+    /// Whether the response has taken everything.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    /// Says the last word; the response ends behind it.
+    pub(crate) fn close(&self, last: Message) {
+        let mut state = self.lock();
+        if !std::mem::replace(&mut state.is_closed, true) {
+            self.write(&mut state, &last);
+        }
+        drop(state);
+        self.reader.wake();
+        self.room.notify_waiters();
+    }
+
+    fn write(&self, state: &mut State, message: &Message) {
+        if self.names_positions {
+            self.write_id(state, message);
+        }
+        match message {
+            Message::Text(text) => {
+                // A client joins the lines again: data may be JSON over several of them.
+                for line in text.split(['\n', '\r']) {
+                    state.waiting.extend_from_slice(b"data: ");
+                    state.waiting.extend_from_slice(line.as_bytes());
+                    state.waiting.put_u8(b'\n');
+                }
+            }
+            Message::Binary(bytes) => {
+                state.waiting.extend_from_slice(b"event: binary\ndata: ");
+                state.waiting.extend_from_slice(STANDARD.encode(bytes).as_bytes());
+                state.waiting.put_u8(b'\n');
+            }
+        }
+        state.waiting.put_u8(b'\n');
+    }
+
+    /// Names the event by the position behind it, which `subscribed` and each `message` have.
+    fn write_id(&self, state: &mut State, message: &Message) {
+        #[derive(serde::Deserialize)]
+        struct Place {
+            epoch: Option<String>,
+            offset: Option<u64>,
+        }
+        let line = message.as_bytes().split(|byte| *byte == b'\n');
+        let json =
+            if message.is_text() { message.as_bytes() } else { line.into_iter().next().unwrap_or_default() };
+        let Ok(Place { epoch, offset: Some(offset) }) = serde_json::from_slice(json) else { return };
+        if let Some(epoch) = epoch {
+            state.epoch = epoch;
+        }
+        let id = format!("id: {}:{offset}\n", state.epoch);
+        state.waiting.extend_from_slice(id.as_bytes());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Body for EventBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let queue = &self.0;
+        queue.reader.register(cx.waker());
+        let mut state = queue.lock();
+        if !state.waiting.is_empty() {
+            let bytes = state.waiting.split().freeze();
+            drop(state);
+            queue.room.notify_waiters();
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        if state.is_closed { Poll::Ready(None) } else { Poll::Pending }
+    }
+}
+
+impl Drop for EventBody {
+    fn drop(&mut self) {
+        self.0.lock().is_closed = true;
+        self.0.room.notify_waiters();
+    }
+}

@@ -1,0 +1,176 @@
+//! One WebSocket connection from its handshake to its end: an echo, a plain member of a room, or a client of
+//! `vaiven.v1.json`.
+
+mod commands;
+mod echo;
+mod inbox;
+mod outlet;
+mod registry;
+mod room;
+mod v1;
+
+pub(crate) use outlet::{ClientOutlet, Farewell, retry_after};
+pub(crate) use registry::{Registered, SessionInfo, Sessions};
+pub(crate) use room::Seat;
+pub(crate) use v1::converse;
+
+use crate::app::App;
+use crate::auth::{AuthError, Identity};
+use crate::metrics::{Metrics, RouteLabel};
+use crate::route::Route;
+use inbox::Inbox;
+use std::sync::Arc;
+use std::time::Duration;
+use vaiven::server::Refusal;
+use vaiven::{CloseCode, CloseFrame, Error, Sender, WebSocket};
+
+/// How long a client that is sent away may take to read why.
+const TOLD_TIMEOUT: Duration = Duration::from_millis(900);
+
+/// What a connection is to do, decided before it is accepted.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    app: Arc<App>,
+    label: RouteLabel,
+    role: Option<Role>,
+}
+
+#[derive(Debug)]
+enum Role {
+    Echo,
+    Member(Box<Seat>),
+    /// A client of `vaiven.v1.json`, and who it is where the handshake said so already.
+    Client(Option<Box<Identity>>),
+}
+
+impl Plan {
+    /// What to do with a connection to this route, or why there can be none. `identity` is whom the handshake shows.
+    pub(crate) async fn new(
+        app: &Arc<App>,
+        route: &Route,
+        identity: Option<Identity>,
+    ) -> Result<Self, Refusal> {
+        let role = match route {
+            Route::Room(name) => {
+                let identity = match identity {
+                    Some(identity) => identity,
+                    None => app.auth.identify(None).await.map_err(|error| refuse(&error))?,
+                };
+                Role::Member(Box::new(Seat::reserve(app, name, identity).await?))
+            }
+            Route::V1 => Role::Client(identity.map(Box::new)),
+            _ => Role::Echo,
+        };
+        Ok(Self { app: Arc::clone(app), label: RouteLabel { route: route.pattern() }, role: Some(role) })
+    }
+
+    /// Serves the connection until its end. It is borrowed, since an async function keeps its arguments twice, in a
+    /// task that mostly waits.
+    pub(crate) async fn run(&mut self, socket: &mut WebSocket) {
+        let app = &*self.app;
+        let mut counted = Counted::new(&app.metrics, &self.label, socket.sender());
+        let ended = match self.role.take() {
+            Some(Role::Client(identity)) => {
+                let outlet = ClientOutlet::socket(socket.sender());
+                Box::pin(v1::converse(app, socket, outlet, identity)).await
+            }
+            Some(Role::Member(seat)) => {
+                let publisher = seat.publisher();
+                let known = app.sessions.enter_plain(socket.sender(), publisher, self.label.route);
+                let ended = Box::pin(seat.take(app, socket)).await;
+                drop(known);
+                ended
+            }
+            _ => {
+                let known = app.sessions.enter_echo(socket.sender(), self.label.route);
+                let ended = echo::echo(socket, &mut Inbox::new(app)).await;
+                drop(known);
+                ended
+            }
+        };
+        counted.code = match ended {
+            Ok(()) => socket.close_frame().map_or(CloseCode::NORMAL, |frame| frame.code),
+            Err(End::Error(Error::Violation(violation))) => violation.close_code(),
+            Err(End::Error(_)) => socket.close_frame().map_or(CloseCode::ABNORMAL, |frame| frame.code),
+            Err(end) => Box::pin(say_farewell(app, socket, &end)).await,
+        };
+    }
+}
+
+/// Waits until a client that is sent away has read why.
+async fn say_farewell(app: &App, socket: &mut WebSocket, end: &End) -> CloseCode {
+    let End::Close(farewell) = end else { return CloseCode::ABNORMAL };
+    if *farewell == END_TOO_FAST {
+        app.metrics.rate_limited.inc();
+    }
+    // Nothing happens where a client of the protocol was told already.
+    let told = socket.close(farewell.code, farewell.reason);
+    // Whether it was read or not, the connection is over.
+    let _ = tokio::time::timeout(TOLD_TIMEOUT, told).await;
+    farewell.code
+}
+
+/// Counts a connection while it is open, and how it ended: with 1011 where its task was ended by a fault.
+struct Counted<'a> {
+    metrics: &'a Metrics,
+    label: &'a RouteLabel,
+    sender: Sender,
+    code: CloseCode,
+}
+
+impl<'a> Counted<'a> {
+    fn new(metrics: &'a Metrics, label: &'a RouteLabel, sender: Sender) -> Self {
+        metrics.connections.get_or_create(label).inc();
+        metrics.connections_open.get_or_create(label).inc();
+        Self { metrics, label, sender, code: CloseCode::INTERNAL }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.sender.close(Some(&CloseFrame::new(CloseCode::INTERNAL, "a fault of the server")));
+        }
+        self.metrics.connections_open.get_or_create(self.label).dec();
+        self.metrics.closed(self.code);
+    }
+}
+
+/// Why a session ended other than by a closing handshake of the client's.
+#[derive(Debug)]
+pub(crate) enum End {
+    Error(Error),
+    /// The server sends the client away.
+    Close(Farewell),
+}
+
+/// What a client is told that sends faster than it may.
+const END_TOO_FAST: Farewell = Farewell {
+    code: CloseCode::POLICY,
+    reason: "too many messages: slow down and reconnect",
+    retry: Some(Duration::from_secs(5)),
+};
+
+impl End {
+    const TOO_FAST: Self = Self::Close(END_TOO_FAST);
+
+    fn close(code: CloseCode, reason: &'static str) -> Self {
+        Self::Close(Farewell { code, reason, retry: None })
+    }
+}
+
+/// The answer to a handshake of somebody who may not come in.
+pub(crate) fn refuse(error: &AuthError) -> Refusal {
+    match error {
+        AuthError::Unauthorized(_) => {
+            let message = "A token is needed: in the header Authorization, or in `connect` at /v1.";
+            let field = ("WWW-Authenticate", "Bearer");
+            Refusal::new(401, "token", message).with_field(field.0, field.1).expect("it is a valid field")
+        }
+        AuthError::Forbidden => Refusal::new(403, "forbidden", "This user may not."),
+        AuthError::Unavailable => {
+            let refusal = Refusal::new(503, "auth", "Tokens cannot be checked for now. Try again later.");
+            refusal.with_field("Retry-After", "5").expect("it is a valid field")
+        }
+    }
+}
