@@ -1,11 +1,12 @@
 //! `vaiven serve`: settings to a running server, and signals to its end.
 
-use crate::signal::{Signal, Signals};
+use crate::signal::{Reloads, Signal, Signals};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tracing_subscriber::filter::LevelFilter;
@@ -17,6 +18,9 @@ use vaiven_server::{Server, Settings};
 const EXIT_OS: u8 = 71;
 /// EX_CONFIG: the configuration is wrong.
 const EXIT_CONFIG: u8 = 78;
+
+/// How long connections may take after the second signal.
+const FORCED_AFTER: Duration = Duration::from_secs(5);
 
 const AFTER_HELP: &str = "\
 Each option is also an environment variable (--max-rooms: VAIVEN_MAX_ROOMS) and a key of the configuration file \
@@ -138,12 +142,23 @@ async fn serve(settings: Settings) -> Result<ExitCode, String> {
         );
     }
     say(&banner(&server));
+    let mut reloads = Reloads::new().map_err(|error| format!("cannot hear signals: {error}"))?;
+    let reload = server.reload();
+    tokio::spawn(async move {
+        loop {
+            reloads.next().await;
+            let reload = reload.clone();
+            // It reads files.
+            let _ = tokio::task::spawn_blocking(move || reload.now()).await;
+        }
+    });
     let (told, stop) = oneshot::channel();
     let forced = async {
         // The server is there for as long as this is.
         let _ = told.send(close_code(signals.next().await));
-        say("Closing all connections. Once more to stop at once.");
+        say("Closing all connections. Once more to stop within 5 seconds.");
         signals.next().await;
+        tokio::time::sleep(FORCED_AFTER).await;
     };
     tokio::select! {
         drained = server.run(async { stop.await.unwrap_or(CloseCode::GOING_AWAY) }) => {

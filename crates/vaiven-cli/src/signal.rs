@@ -53,6 +53,37 @@ impl Signals {
     }
 }
 
+/// Waits until the program is asked to read files again (SIGHUP); for ever where the system tells of no such signal.
+pub(crate) struct Reloads {
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Reloads {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn new() -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Self { hangup: signal(SignalKind::hangup())? })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// Waits for the next.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.hangup.recv().await.is_some() {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
 /// Waits until the program is asked to end; for ever where the system tells of no signals.
 pub(crate) async fn interrupted() {
     match Signals::new() {

@@ -88,7 +88,7 @@ pub(crate) struct Receiver {
     pub(crate) watches: bool,
     /// The first batch that it gets: what was taken before has been replayed to it, or is not for it.
     pub(crate) first_batch: u64,
-    /// Up to which version a `latest` channel has been given to it.
+    /// Up to which offset a `reliable` channel, or up to which version a `latest` one, is not for it any more.
     pub(crate) cursor: u64,
     /// It gets nothing more.
     pub(crate) ended: bool,
@@ -99,6 +99,8 @@ pub(crate) struct Receiver {
 pub(crate) struct Taken {
     pub(crate) number: u64,
     pub(crate) events: Vec<Arc<Entry>>,
+    /// The lowest offset among them.
+    pub(crate) first_offset: Option<u64>,
     /// Values of a `latest` channel that changed between two versions.
     pub(crate) values: Vec<Arc<Entry>>,
     pub(crate) from: u64,
@@ -354,17 +356,24 @@ impl State {
             return None;
         }
         self.batches += 1;
-        Some(Taken { number: self.batches, events, values, from, to })
+        let first_offset = events.iter().find_map(|entry| entry.offset());
+        Some(Taken { number: self.batches, events, first_offset, values, from, to })
     }
 
-    /// Makes a subscriber live: it gets what no turn has taken yet.
-    pub(crate) fn insert(&mut self, outlet: Arc<dyn Outlet>, wire: WireId, watches: bool) -> (usize, u64) {
+    /// Makes a subscriber live: it gets what no turn has taken yet, after its own cursor.
+    pub(crate) fn insert(
+        &mut self,
+        outlet: Arc<dyn Outlet>,
+        wire: WireId,
+        watches: bool,
+        cursor: u64,
+    ) -> usize {
         let id = self.next_id;
         self.next_id += 1;
         let first_batch = self.batches + 1;
-        let cursor = self.taken;
+        let cursor = cursor.max(self.taken);
         let receiver = Receiver { id, outlet, wire, watches, first_batch, cursor, ended: false };
-        (self.members.insert(receiver), id)
+        self.members.insert(receiver)
     }
 
     /// Ends those who were to get the batches up to this one. They are to be told so outside of the lock.

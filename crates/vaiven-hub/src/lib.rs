@@ -48,7 +48,10 @@ mod subscription;
 mod turn;
 mod wire;
 
-pub use broker::{BoxFuture, Broker, BrokerError, MemoryBroker, Node, Publish, Retention};
+pub use broker::{
+    BoxFuture, Broker, BrokerError, DiskBroker, DiskConfig, Fsync, MemoryBroker, Node, OpenError, Publish,
+    Retention, StoreError, StoreFigures,
+};
 pub use channel_name::{ChannelName, ChannelNameError};
 pub use config::{Contract, HubConfig, Namespace};
 pub use error::{HistoryError, PublishError, ReplayError, SubscribeError};

@@ -175,7 +175,7 @@ impl Subscription {
             return Err(ReplayError::Lost);
         }
         if channel.contract() == Contract::Volatile || self.cursor >= state.taken {
-            let (key, _) = state.insert(Arc::clone(&self.outlet), self.wire, self.watches);
+            let key = state.insert(Arc::clone(&self.outlet), self.wire, self.watches, self.cursor);
             self.live = Some(key);
             return Ok(Step::Live);
         }

@@ -95,6 +95,17 @@ impl Channel {
         events: &mut Batches<'_>,
         values: &mut Batches<'_>,
     ) -> Option<Fate> {
+        if taken.first_offset.is_some_and(|first| first <= target.cursor) {
+            // It came with a position that no turn had reached yet.
+            let is_for_it = |entry: &&Arc<Entry>| {
+                entry.offset().is_none_or(|offset| offset > target.cursor)
+                    && (target.watches || entry.publication().is_some())
+            };
+            let own = taken.events.iter().filter(is_for_it);
+            let own = batch(&self.name, target.wire, own, self.counters());
+            let given = own.events.is_empty() || self.give(target, &own);
+            return (!given).then_some(Fate::Ended);
+        }
         if !taken.events.is_empty()
             && let Some(batch) = events.of(target.wire, target.watches)
             && !self.give(target, batch)

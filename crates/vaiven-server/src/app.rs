@@ -1,6 +1,7 @@
 //! What all connections of a server share.
 
 use crate::Settings;
+use crate::api::key::ApiKeys;
 use crate::auth::Auth;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
@@ -8,6 +9,7 @@ use crate::server::StartError;
 use crate::session::Sessions;
 use crate::settings::{Contract, DEFAULT_NAMESPACE, Namespace};
 use crate::store;
+use crate::stream::Streams;
 use crate::throttle::RefusalLog;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,7 +26,9 @@ pub(crate) struct App {
     pub(crate) rate: Rate,
     pub(crate) hub: Hub,
     pub(crate) auth: Arc<Auth>,
+    pub(crate) keys: ApiKeys,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) streams: Arc<Streams>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusal_log: RefusalLog,
     /// How long a publication that is sent again is known to be the same.
@@ -51,6 +55,7 @@ impl App {
         let window = hub_config.idempotency_window;
         let hub = Hub::new(hub_config, store::open(&settings)?);
         let metrics = Arc::new(Metrics::new(handle.clone(), hub.clone()));
+        let keys = ApiKeys::new(&settings.api_keys);
         let rate = Rate { per_second: settings.message_rate, burst: settings.message_burst };
         Ok(Arc::new(Self {
             settings,
@@ -59,7 +64,9 @@ impl App {
             rate,
             hub,
             auth: Arc::new(auth),
+            keys,
             sessions: Arc::default(),
+            streams: Arc::default(),
             metrics,
             refusal_log: RefusalLog::new(Instant::now()),
             window,

@@ -1,6 +1,7 @@
 //! The messages of a session as Server-Sent Events: a queue that the session and the hub fill and a response body
 //! drains. Bounded in bytes like the outbox of a WebSocket.
 
+use crate::stream::OpenStream;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -17,6 +18,7 @@ use vaiven_hub::Delivery;
 /// Events that wait for a client.
 #[derive(Debug)]
 pub(crate) struct EventQueue {
+    secret: String,
     state: Mutex<State>,
     /// Wakes the response.
     reader: AtomicWaker,
@@ -36,24 +38,22 @@ struct State {
 
 /// The queue as the body of a response. Dropped, the client is gone.
 #[derive(Debug)]
-pub(crate) struct EventBody(Arc<EventQueue>);
+pub(crate) struct EventBody {
+    queue: Arc<EventQueue>,
+    /// The stream is open for as long as its response.
+    _open: OpenStream,
+}
 
 /// The client cannot be told anything any more.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
 impl EventQueue {
-    pub(crate) fn new(max_bytes: usize) -> Arc<Self> {
-        Self::with(max_bytes, false)
-    }
-
-    /// One of a reader of a single channel, whose events are named by their positions.
-    pub(crate) fn of_one_channel(max_bytes: usize) -> Arc<Self> {
-        Self::with(max_bytes, true)
-    }
-
-    fn with(max_bytes: usize, names_positions: bool) -> Arc<Self> {
+    /// An empty one, which its client names by a secret. `names_positions`, for the reader of a single channel, gives
+    /// events their positions as ids.
+    pub(crate) fn new(secret: String, max_bytes: usize, names_positions: bool) -> Arc<Self> {
         Arc::new(Self {
+            secret,
             state: Mutex::default(),
             reader: AtomicWaker::new(),
             room: Notify::new(),
@@ -62,8 +62,9 @@ impl EventQueue {
         })
     }
 
-    pub(crate) fn body(self: &Arc<Self>) -> EventBody {
-        EventBody(Arc::clone(self))
+    /// The name of the stream.
+    pub(crate) fn secret(&self) -> &str {
+        &self.secret
     }
 
     /// Queues a message as soon as there is room.
@@ -117,15 +118,11 @@ impl EventQueue {
         self.lock().waiting.is_empty()
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lock().is_closed
-    }
-
     /// Says the last word; the response ends behind it.
-    pub(crate) fn close(&self, last: Message) {
+    pub(crate) fn close(&self, last: &Message) {
         let mut state = self.lock();
         if !std::mem::replace(&mut state.is_closed, true) {
-            self.write(&mut state, &last);
+            self.write(&mut state, last);
         }
         drop(state);
         self.reader.wake();
@@ -177,6 +174,12 @@ impl EventQueue {
     }
 }
 
+impl EventBody {
+    pub(crate) fn new(queue: Arc<EventQueue>, open: OpenStream) -> Self {
+        Self { queue, _open: open }
+    }
+}
+
 impl Body for EventBody {
     type Data = Bytes;
     type Error = Infallible;
@@ -185,7 +188,7 @@ impl Body for EventBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let queue = &self.0;
+        let queue = &self.queue;
         queue.reader.register(cx.waker());
         let mut state = queue.lock();
         if !state.waiting.is_empty() {
@@ -200,7 +203,7 @@ impl Body for EventBody {
 
 impl Drop for EventBody {
     fn drop(&mut self) {
-        self.0.lock().is_closed = true;
-        self.0.room.notify_waiters();
+        self.queue.lock().is_closed = true;
+        self.queue.room.notify_waiters();
     }
 }

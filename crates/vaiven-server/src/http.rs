@@ -1,6 +1,7 @@
 //! What is not a WebSocket: pages, health and metrics, by hyper. A later request of the same connection may still
 //! ask for an upgrade.
 
+use crate::api;
 use crate::app::App;
 use crate::events::EventBody;
 use crate::metrics::{self, RequestLabels};
@@ -9,6 +10,7 @@ use crate::pages::{CONTENT_SECURITY_POLICY, Page};
 use crate::replay::{Place, Replay};
 use crate::route::Route;
 use crate::server::{Peer, log_refusal};
+use crate::stream;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
@@ -23,9 +25,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use vaiven::server::{
-    Acceptance, HandshakeParts, HttpVersion, Refusal, Scheme, Upgrade, refusal_response, upgrade_with,
-};
+use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
 
 /// The longest time that hyper is told to wait for a request.
 const MAX_READ_TIMEOUT: Duration = Duration::from_hours(24);
@@ -68,6 +68,7 @@ async fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, plac
     let route = Route::of(request.uri().path());
     let pattern = route.as_ref().map_or("none", Route::pattern);
     let headers = request.headers();
+    let is_public = peer.scheme == Scheme::Https && has_public_name(headers);
     let wants_websocket =
         headers.contains_key(header::SEC_WEBSOCKET_KEY) || headers.contains_key(header::UPGRADE);
     let mut answer = match route {
@@ -75,9 +76,9 @@ async fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, plac
             .await
             .unwrap_or_else(|refusal| refused(app, &refusal, peer, pattern)),
         None if wants_websocket => refused(app, &Refusal::not_found(), peer, pattern),
-        route => plain(app, &request, route.as_ref(), peer),
+        route => plain(app, request, route.as_ref(), peer).await,
     };
-    if peer.scheme == Scheme::Https && has_public_name(request.headers()) {
+    if is_public {
         answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
     }
     let labels = RequestLabels { route: pattern, status: answer.status().as_u16() };
@@ -97,7 +98,7 @@ fn has_public_name(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to a request that is no upgrade.
-fn plain(app: &App, request: &Request<Incoming>, route: Option<&Route>, peer: Peer) -> Answer {
+async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>, peer: Peer) -> Answer {
     // RFC 9112 section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request
     // message that lacks a Host header field and to any request message that contains more than one".
     let hosts = request.headers().get_all(header::HOST).iter().count();
@@ -113,14 +114,20 @@ fn plain(app: &App, request: &Request<Incoming>, route: Option<&Route>, peer: Pe
     let Some(route) = route else {
         return text(StatusCode::NOT_FOUND, "Nothing is served at this path. The chat page is at /\n");
     };
+    if let Route::Api(path) = route {
+        return api::answer(app, path, request).await;
+    }
+    if matches!(route, Route::Events | Route::Commands) {
+        return stream::answer(app, request, peer.scheme).await;
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use the method GET.\n");
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return answer;
     }
     match route {
-        Route::Page(page) => file(request, page),
-        Route::Metrics => figures(app, request, peer),
+        Route::Page(page) => file(&request, page),
+        Route::Metrics => figures(app, &request, peer),
         Route::Ready if app.is_stopping.load(Ordering::Relaxed) => {
             text(StatusCode::SERVICE_UNAVAILABLE, "the server stops\n")
         }
@@ -200,7 +207,7 @@ async fn upgrade(
     peer: Peer,
     place: &Place,
 ) -> Result<Answer, Refusal> {
-    let mut plan = opening(request).plan(app, route, peer).await?;
+    let mut plan = Opening::of(request).plan(app, route, peer).await?;
     let decide = |upgrade: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
         // hyper knows neither where the server listens nor whether TLS is in use.
         app.config.check_host(upgrade.host(), peer.scheme, Some(app.settings.listen.ip()))?;
@@ -220,14 +227,4 @@ async fn upgrade(
         plan.run(&mut socket).await;
     });
     Ok(answer.map(Either::Left))
-}
-
-fn opening(request: &Request<Incoming>) -> Opening<'_> {
-    let version = match request.version() {
-        Version::HTTP_10 => HttpVersion::Http10,
-        Version::HTTP_11 => HttpVersion::Http11,
-        _ => HttpVersion::Other,
-    };
-    let fields = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    Opening { method: request.method().as_str(), version, fields }
 }

@@ -1,8 +1,10 @@
-//! The Vaivén server: one port with rooms, an echo, the chat page, health and metrics.
+//! The Vaivén server: channels for WebSockets and for programs, an echo, the chat page, health and metrics on one port.
 //!
 //! In the order that data flows: [`Server`] takes connections, whose first request [`vaiven`] has read; `route` says
-//! what its path means. A WebSocket becomes a `session`, which echoes or talks in a `room`; every other request is
-//! answered by `http`, with one of the `pages`, the health or the `metrics`.
+//! what its path means, and `opening` who asks. A WebSocket becomes a `session`: an echo, a plain member of a room, or a
+//! client of `vaiven.v1.json`, whose messages are the types of `protocol`. Every other request is answered by `http`:
+//! with a `stream` of events for the same sessions, by the `api` for the operator's programs, with one of the `pages`,
+//! the health or the `metrics`. `auth` says who may do what, and [`vaiven_hub`] has the channels.
 //!
 //! ```no_run
 //! # #[tokio::main(flavor = "current_thread")]
@@ -15,8 +17,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod api;
 mod app;
 mod auth;
+mod drain;
 mod events;
 mod fetch;
 mod http;
@@ -26,13 +30,19 @@ mod opening;
 mod pages;
 mod protocol;
 mod rate;
+mod reload;
 mod replay;
 mod route;
 mod server;
+mod service;
 mod session;
 pub mod settings;
 mod store;
+mod stream;
 mod throttle;
 
-pub use server::{Drained, Server, StartError};
+pub use drain::Drained;
+pub use reload::Reload;
+pub use server::{Server, StartError};
+pub use service::Service;
 pub use settings::Settings;

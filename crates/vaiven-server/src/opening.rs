@@ -6,6 +6,7 @@ use crate::protocol::SUBPROTOCOL;
 use crate::route::Route;
 use crate::server::Peer;
 use crate::session::{Plan, refuse};
+use http::{Request, Version};
 use std::sync::Arc;
 use vaiven::server::{Acceptance, HttpVersion, Refusal, Upgrade};
 
@@ -17,7 +18,19 @@ pub(crate) struct Opening<'a> {
     pub(crate) fields: Vec<(&'a str, &'a [u8])>,
 }
 
-impl Opening<'_> {
+impl<'a> Opening<'a> {
+    /// Those of a request that hyper parsed.
+    pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
+        let version = match request.version() {
+            Version::HTTP_10 => HttpVersion::Http10,
+            Version::HTTP_11 => HttpVersion::Http11,
+            _ => HttpVersion::Other,
+        };
+        let fields =
+            request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        Self { method: request.method().as_str(), version, fields }
+    }
+
     /// What the connection is to do, or why there can be none. Nothing is reserved, and nobody is asked, for a request
     /// that breaks a rule.
     pub(crate) async fn plan(&self, app: &Arc<App>, route: &Route, peer: Peer) -> Result<Plan, Refusal> {
@@ -33,7 +46,11 @@ impl Opening<'_> {
     }
 
     /// Who shows a token in a header.
-    async fn identify(&self, app: &App, origin: Option<&str>) -> Result<Option<Identity>, Refusal> {
+    pub(crate) async fn identify(
+        &self,
+        app: &App,
+        origin: Option<&str>,
+    ) -> Result<Option<Identity>, Refusal> {
         let field = |name: &str| {
             let of_name = |(other, _): &&(&str, &[u8])| other.eq_ignore_ascii_case(name);
             let value = self.fields.iter().find(of_name)?.1;

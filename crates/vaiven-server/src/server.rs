@@ -1,34 +1,30 @@
 //! A listening socket to served connections, until the server is told to stop.
 
 use crate::app::App;
+use crate::drain::{Drained, drain};
 use crate::opening::{Opening, accept};
+use crate::reload::Reload;
 use crate::route::Route;
+use crate::service::Service;
 use crate::session::Plan;
 use crate::throttle::Verdict;
 use crate::{Settings, http};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{fmt, io};
 use vaiven::server::{
-    AcceptError, Acceptance, DrainOptions, Handshake, Refusal, Scheme, Server as Listener, ServerEvent,
-    ServerHandle, TlsError, Upgrade,
+    AcceptError, Acceptance, Handshake, Refusal, Scheme, Server as Listener, ServerEvent, TlsError, Upgrade,
 };
 use vaiven::{CloseCode, WebSocket};
-
-/// The longest time over which connections are told that the server stops, so that they do not all come back at
-/// once. No more than two thirds of `drain_timeout`.
-const DRAIN_SPREAD: Duration = Duration::from_secs(20);
-/// Up to this many connections are told at once.
-const AT_ONCE: usize = 100;
 
 /// A server that listens. [`run`](Self::run) serves.
 #[derive(Debug)]
 pub struct Server {
     listener: Listener,
-    handle: ServerHandle,
     local: SocketAddr,
     app: Arc<App>,
+    reload: Reload,
 }
 
 /// Why a server did not start.
@@ -75,13 +71,6 @@ impl std::error::Error for StartError {
     }
 }
 
-/// How a server ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drained {
-    /// Connections that had not closed in time and were dropped.
-    pub dropped: usize,
-}
-
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
@@ -104,16 +93,17 @@ impl Server {
         for warning in settings.warnings() {
             tracing::warn!("{warning}");
         }
-        let config = Arc::new(settings.server_config(tls));
+        let files = settings.tls_cert.clone().zip(settings.tls_key.clone()).map(<[_; 2]>::from);
+        let config = Arc::new(settings.server_config(tls.clone()));
         let address = settings.listen;
         let refused = |error| StartError::Listen(address, error);
         let listener = Listener::bind(address, Arc::clone(&config)).await.map_err(refused)?;
         let local = listener.local_addr().map_err(refused)?;
-        let handle = listener.handle();
-        let app = App::new(settings, config, handle.clone())?;
+        let app = App::new(settings, config, listener.handle())?;
+        let reload = Reload::new(tls, files, &app.metrics);
         let observer = Arc::clone(&app);
         let listener = listener.observe(move |event| observe(&observer, &event));
-        Ok(Self { listener, handle, local, app })
+        Ok(Self { listener, local, app, reload })
     }
 
     /// The address that it listens on.
@@ -123,7 +113,17 @@ impl Server {
 
     /// The connections that it takes: `max_connections`, or what the process may open.
     pub fn max_connections(&self) -> usize {
-        self.handle.max_connections()
+        self.app.handle.max_connections()
+    }
+
+    /// What reads the certificate again.
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
+    }
+
+    /// What serves connections that come by other ways than this listener.
+    pub fn service(&self) -> Service {
+        Service::of(&self.app)
     }
 
     /// The address of the chat page, as a browser on this machine opens it.
@@ -140,21 +140,17 @@ impl Server {
     /// Serves until `stop` is ready, then closes every connection with the code that it gave and waits for them,
     /// for `drain_timeout` at most.
     pub async fn run(self, stop: impl Future<Output = CloseCode>) -> Drained {
-        let Self { listener, handle, app, .. } = self;
-        let timeout = app.settings.drain_timeout;
-        let serving = tokio::spawn(listener.serve(move |handshake| serve(Arc::clone(&app), handshake)));
-        let mut options = DrainOptions::default();
-        options.code = stop.await;
-        options.reason.push_str("the server stops");
-        options.timeout = timeout;
-        options.over = if handle.counts().websockets <= AT_ONCE {
-            Duration::ZERO
-        } else {
-            DRAIN_SPREAD.min(timeout / 3 * 2)
-        };
-        let report = handle.drain(options).await;
+        let Self { listener, app, reload, .. } = self;
+        let watching = tokio::spawn(reload.watch());
+        let preparing = Arc::clone(&app);
+        tokio::spawn(async move { preparing.auth.prepare().await });
+        let serving_app = Arc::clone(&app);
+        let serving =
+            tokio::spawn(listener.serve(move |handshake| serve(Arc::clone(&serving_app), handshake)));
+        let drained = drain(&app, stop.await).await;
         serving.abort();
-        Drained { dropped: report.aborted }
+        watching.abort();
+        drained
     }
 }
 

@@ -1,7 +1,9 @@
 //! Who keeps publications, in which order, and carries them to the nodes that have subscribers.
 
+mod disk;
 mod memory;
 
+pub use disk::{DiskBroker, DiskConfig, Fsync, OpenError, StoreError, StoreFigures};
 pub use memory::MemoryBroker;
 
 use crate::{ChannelName, History, HistoryQuery, NewPublication, Position, Publication, Publishing};

@@ -110,6 +110,21 @@ async fn what_is_published_while_it_is_replayed_comes_once_and_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_position_that_no_turn_has_reached_yet_is_not_given_again() {
+    let hub = hub(config());
+    let (_other, other) = join(&hub, "sala", SubscribeOptions::default()).await;
+    // Nothing yields here, so that all three wait for the turn.
+    hub.publish(&name("sala"), text("a")).await.unwrap();
+    let at = hub.publish(&name("sala"), text("b")).await.unwrap().position.unwrap();
+    hub.publish(&name("sala"), text("c")).await.unwrap();
+    let (back, outlet) = join(&hub, "sala", since(&at.epoch, 2)).await;
+    assert_eq!((back.recovered(), back.missed()), (Some(true), 1));
+    settle().await;
+    assert_eq!(outlet.take(), ["3 c"]);
+    assert_eq!(other.take(), ["1 a", "2 b", "3 c"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn thousands_who_come_back_together_make_it_read_and_encode_once() {
     let hub = hub(config());
     for number in 0..300 {

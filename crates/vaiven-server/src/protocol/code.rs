@@ -49,6 +49,21 @@ codes! {
     Internal "internal" 500,
 }
 
+#[cfg(test)]
+impl ErrorCode {
+    /// Those that the HTTP API answers with.
+    pub(crate) const API: &[Self] = &[
+        Self::BadRequest,
+        Self::ChannelName,
+        Self::UnknownNamespace,
+        Self::TooLarge,
+        Self::NotKept,
+        Self::Conflict,
+        Self::Rate,
+        Self::Unavailable,
+    ];
+}
+
 impl Serialize for ErrorCode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())

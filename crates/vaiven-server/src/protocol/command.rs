@@ -126,11 +126,6 @@ impl Request {
         }
         parse(line, Some(rest))
     }
-
-    /// Reads a message that stands within another JSON text, whose depth was judged.
-    pub(crate) fn parse_value(value: &RawValue) -> Result<Self, Rejection> {
-        parse(value.get().as_bytes(), None)
-    }
 }
 
 fn parse(text: &[u8], binary: Option<Bytes>) -> Result<Request, Rejection> {
@@ -232,15 +227,17 @@ fn shown(kind: &str) -> String {
 }
 
 fn connect(connect: Connect, id: Option<u64>) -> Result<Connect, Rejection> {
-    let is_secret = |session: &str| {
-        (16..=64).contains(&session.len())
-            && session.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    if connect.session.as_deref().is_some_and(|session| !is_secret(session)) {
+    if connect.session.as_deref().is_some_and(|session| !is_session(session)) {
         let message = "`session` must be 16 to 64 characters of A-Z a-z 0-9 - _".to_owned();
         return Err(bad_request(id, message));
     }
     Ok(connect)
+}
+
+/// Whether a text can be the secret of a session.
+pub(crate) fn is_session(text: &str) -> bool {
+    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (16..=64).contains(&text.len()) && text.bytes().all(is_known)
 }
 
 fn subscribe(subscribe: Subscribe, id: Option<u64>) -> Result<Subscribe, Rejection> {

@@ -1,4 +1,9 @@
-//! How deep a JSON text nests, judged before it is parsed. Whether it is JSON at all is the parser's to say.
+//! What is wrong with a JSON text that a parser would take: how deep it nests, judged before it is parsed, and keys that
+//! an object has twice. Whether it is JSON at all is the parser's to say.
+
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use std::collections::HashSet;
+use std::fmt;
 
 /// The most objects and arrays within each other.
 pub(crate) const MAX_DEPTH: usize = 64;
@@ -33,9 +38,87 @@ pub(crate) fn is_too_deep(text: &[u8]) -> bool {
     false
 }
 
+/// Whether an object of the text, at any depth, has a key twice: two readers could then understand two things.
+pub(crate) fn has_doubled_keys(text: &[u8]) -> bool {
+    let mut is_doubled = false;
+    // A text that is no JSON is refused where it is parsed.
+    let _ = serde_json::Deserializer::from_slice(text).deserialize_any(Keys(&mut is_doubled));
+    is_doubled
+}
+
+/// Looks at the keys of a value.
+struct Keys<'a>(&'a mut bool);
+
+impl<'de> serde::de::DeserializeSeed<'de> for Keys<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Keys<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Keys(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let mut keys = HashSet::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            *self.0 |= !keys.insert(key);
+            entries.next_value_seed(Keys(self.0))?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_doubled_within_one_object_however_they_are_written() {
+        for (text, expected) in [
+            (r#"{"a":1,"a":1}"#, true),
+            (r#"{"a":1,"\u0061":2}"#, true),
+            (r#"[{"b":{"a":[],"a":{}}}]"#, true),
+            (r#"{"a":{"a":1},"b":[{"a":1},{"a":2}]}"#, false),
+            (r#"{"a":"a","b":null,"c":-1,"d":1.5,"e":true}"#, false),
+        ] {
+            assert_eq!(has_doubled_keys(text.as_bytes()), expected, "{text}");
+        }
+    }
 
     #[test]
     fn depth_64_is_taken_and_65_is_not() {

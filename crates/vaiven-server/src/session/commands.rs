@@ -205,7 +205,7 @@ impl Session<'_> {
                 message_burst: settings.message_burst,
                 publishing: MAX_PUBLISHING,
             },
-            stream: None,
+            stream: self.outlet.stream_secret(),
         });
         let message = welcome.to_message();
         let mut known = Box::new(Known { identity, publisher, refresh_at: None, expires_at: None });
@@ -520,7 +520,9 @@ pub(crate) fn publish_code(error: &PublishError) -> (ErrorCode, bool) {
         PublishError::TooLarge(_) => (ErrorCode::TooLarge, false),
         PublishError::Conflict => (ErrorCode::Conflict, false),
         PublishError::TooManyKeys | PublishError::Busy => (ErrorCode::Rate, true),
-        _ => (ErrorCode::Unavailable, true),
+        PublishError::Unavailable => (ErrorCode::Unavailable, true),
+        // A reason that this server has no word for.
+        _ => (ErrorCode::Internal, true),
     }
 }
 

@@ -9,8 +9,9 @@ mod registry;
 mod room;
 mod v1;
 
+pub(crate) use commands::publish_code;
 pub(crate) use outlet::{ClientOutlet, Farewell, retry_after};
-pub(crate) use registry::{Registered, SessionInfo, Sessions};
+pub(crate) use registry::{SessionInfo, Sessions, Which};
 pub(crate) use room::Seat;
 pub(crate) use v1::converse;
 
@@ -72,7 +73,7 @@ impl Plan {
         let ended = match self.role.take() {
             Some(Role::Client(identity)) => {
                 let outlet = ClientOutlet::socket(socket.sender());
-                Box::pin(v1::converse(app, socket, outlet, identity)).await
+                Box::pin(converse(app, socket, outlet, identity)).await
             }
             Some(Role::Member(seat)) => {
                 let publisher = seat.publisher();

@@ -46,6 +46,14 @@ impl ClientOutlet {
         Arc::new(Self { way: Way::Stream(queue), spoke: AtomicBool::new(false) })
     }
 
+    /// The secret by which a client of Server-Sent Events names its stream.
+    pub(crate) fn stream_secret(&self) -> Option<&str> {
+        match &self.way {
+            Way::Socket(_) => None,
+            Way::Stream(queue) => Some(queue.secret()),
+        }
+    }
+
     /// Says something if there is room for it. Otherwise the message comes back; not so where the client is gone.
     pub(crate) fn try_say(&self, message: Message) -> Result<(), Option<Message>> {
         self.spoke.store(true, Ordering::Relaxed);
@@ -99,7 +107,7 @@ impl ClientOutlet {
                 let _ = sender.try_send(last);
                 sender.close(Some(&CloseFrame::new(code, reason)));
             }
-            Way::Stream(queue) => queue.close(last),
+            Way::Stream(queue) => queue.close(&last),
         }
     }
 }

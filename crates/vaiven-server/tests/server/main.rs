@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+mod api;
 mod host;
 mod http;
 mod origin;
 mod rooms;
 mod stop;
+mod stream;
 mod support;
 mod tls;
+mod token;
 mod v1;

@@ -141,6 +141,12 @@ impl Wire {
         .await
     }
 
+    /// What comes next, as it comes.
+    pub(crate) async fn some(&mut self) -> String {
+        patiently(self.stream.read_buf(&mut self.received)).await.unwrap();
+        String::from_utf8(self.received.split().to_vec()).unwrap()
+    }
+
     /// All that comes until the server ends the connection.
     pub(crate) async fn rest(&mut self) -> String {
         let ended = patiently(async {

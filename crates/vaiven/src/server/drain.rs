@@ -129,6 +129,13 @@ impl ServerHandle {
         self.shared.draining().await;
     }
 
+    /// Lets nobody in from here on: the listener closes at once, handshakes under way are refused with 503, and a
+    /// WebSocket that comes of one all the same is closed with this code. Those that are open stay, so that a program can
+    /// say goodbye in its own words before it [drains](Self::drain).
+    pub fn close_listener(&self, code: impl Into<CloseCode>, reason: &str) {
+        self.shared.begin_drain(CloseFrame::new(code, reason));
+    }
+
     /// Ends the server without forgetting a connection. The listener closes at once; handshakes under way are
     /// refused with 503 and a random `Retry-After`; each WebSocket gets a Close frame, in batches; then all are
     /// waited for, wherever they were moved; what is left at the timeout is aborted.

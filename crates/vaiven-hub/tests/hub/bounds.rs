@@ -1,0 +1,99 @@
+//! How much a hub holds at most.
+
+use crate::support::{Kept, Plain, hub, join, keyed, name, settle, text};
+use std::time::Duration;
+use vaiven_hub::{
+    Contract, HubConfig, Member, Namespace, NewPublication, PublishError, SubscribeError, SubscribeOptions,
+};
+
+fn config() -> HubConfig {
+    HubConfig::default()
+        .with_namespace("live", Namespace::new(Contract::Volatile))
+        .with_namespace("latest", Namespace::new(Contract::Latest))
+}
+
+#[tokio::test(start_paused = true)]
+async fn channels_and_subscribers_are_bounded() {
+    let mut config = config();
+    config.max_channels = 2;
+    config.max_subscribers = 2;
+    let hub = hub(config);
+    let try_join = async |channel: &str| {
+        hub.subscribe(&name(channel), SubscribeOptions::default(), Kept::new(), &Plain).await
+    };
+    let first = try_join("a").await.unwrap();
+    let _second = try_join("a").await.unwrap();
+    assert_eq!(try_join("a").await.unwrap_err(), SubscribeError::TooManySubscribers);
+    drop(first);
+    let _again = try_join("a").await.unwrap();
+    let other = try_join("b").await.unwrap();
+    assert_eq!(try_join("c").await.unwrap_err(), SubscribeError::TooManyChannels);
+    assert_eq!(try_join("nowhere:c").await.unwrap_err(), SubscribeError::UnknownNamespace);
+    drop(other);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let _third = try_join("c").await.unwrap();
+    assert_eq!((hub.figures().channels, hub.figures().subscribers), (2, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_and_keys_are_bounded() {
+    let mut config = config();
+    config.namespaces.get_mut("").unwrap().max_data_bytes = 10;
+    config.namespaces.get_mut("latest").unwrap().max_keys = 2;
+    let hub = hub(config);
+    for (len, expected) in [(9, true), (10, true), (11, false)] {
+        let outcome = hub.publish(&name("sala"), text(&"1".repeat(len))).await;
+        assert_eq!(outcome.is_ok(), expected, "{len} bytes");
+    }
+    for (len, expected) in [(254, true), (255, true), (256, false)] {
+        let outcome = hub.publish(&name("sala"), keyed(&"k".repeat(len), "1")).await;
+        assert_eq!(outcome.is_ok(), expected, "a key of {len} bytes");
+    }
+    for (key, expected) in
+        [("a", Ok(())), ("b", Ok(())), ("c", Err(PublishError::TooManyKeys)), ("a", Ok(()))]
+    {
+        let outcome = hub.publish(&name("latest:p"), keyed(key, "1")).await;
+        assert_eq!(outcome.map(|_| ()), expected, "{key}");
+    }
+    let removal = NewPublication { remove: true, ..keyed("a", "null") };
+    hub.publish(&name("latest:p"), removal).await.unwrap();
+    hub.publish(&name("latest:p"), keyed("c", "1")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_turn_is_bounded() {
+    let hub = hub(config());
+    let (_subscription, outlet) = join(&hub, "live:sala", SubscribeOptions::default()).await;
+    let begun: Vec<_> = (0..20_000).map(|_| hub.publish(&name("live:sala"), text("1"))).collect();
+    let (mut published, mut busy) = (0, 0);
+    for publishing in begun {
+        match publishing.await {
+            Ok(_) => published += 1,
+            Err(error) => busy += usize::from(error == PublishError::Busy),
+        }
+    }
+    settle().await;
+    let bound = 16 * 1_024 + 1;
+    assert_eq!((published, busy), (bound, 20_000 - bound));
+    assert_eq!(outlet.take().len(), published);
+}
+
+#[tokio::test(start_paused = true)]
+async fn above_two_hundred_members_there_is_only_the_count() {
+    let hub = hub(config());
+    let watching = SubscribeOptions { watch_presence: true, ..SubscribeOptions::default() };
+    let (_watcher, seen) = join(&hub, "sala", watching).await;
+    let mut members = Vec::new();
+    for (upto, listed) in [(199, true), (200, true), (201, false)] {
+        while members.len() < upto {
+            let member = Member { client: format!("c{}", members.len()).into(), user: None, info: None };
+            let options = SubscribeOptions { member: Some(member), ..SubscribeOptions::default() };
+            members.push(join(&hub, "sala", options).await);
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let told = seen.take();
+        assert_eq!((told.len(), told[0].contains('+')), (1, listed), "{upto} members");
+        let presence = hub.presence(&name("sala")).unwrap();
+        assert_eq!((presence.count, presence.members.len()), (upto, if listed { upto } else { 0 }));
+    }
+}
