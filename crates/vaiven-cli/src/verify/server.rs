@@ -11,9 +11,10 @@ use tokio::time::{Instant, sleep};
 
 /// How long a server may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Open files that a server wants besides its connections.
+const SPARE_FILES: usize = 512;
 /// Limits that are for strangers, and would stand in the way of thousands of clients of one machine.
 const LIFTED: &[&str] = &[
-    "--max-connections=1000000",
     "--max-connections-per-ip=1000000",
     "--handshake-rate-per-ip=1000000",
     "--handshake-burst-per-ip=1000000",
@@ -97,6 +98,7 @@ fn own_command(address: &str, directory: &std::path::Path) -> Result<Vec<String>
     let mut words = vec![program.to_string_lossy().into_owned(), "serve".to_owned()];
     words.push(format!("--listen={address}"));
     words.push(format!("--data-dir={}", directory.display()));
+    words.push(format!("--max-connections={}", crate::files::limit().saturating_sub(SPARE_FILES).max(1)));
     words.extend(LIFTED.iter().map(ToString::to_string));
     Ok(words)
 }
