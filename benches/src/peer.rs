@@ -118,7 +118,7 @@ impl Peer {
         }
         command.arg(self.package.programs().join(self.program));
         if self.package == Package::Product {
-            command.args(["serve", "--listen", &listen.to_string()]).args(self.args);
+            command.args(["serve", "--listen", &listen.to_string(), "--history", "memory"]).args(self.args);
             return Ok(command);
         }
         command.args(["--listen", &listen.to_string()]).args(self.args);

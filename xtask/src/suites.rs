@@ -329,6 +329,7 @@ fn autobahn(runs: &[(&str, &str, bool)]) -> Result<Tally, String> {
         command.arg("--");
         if role == "server" {
             command.arg(&server).args(["serve", "--listen", "127.0.0.1:{port}", "--profile", "autobahn"]);
+            command.args(["--history", "memory"]);
             if tls {
                 command.args(["--tls-cert", "{cert}", "--tls-key", "{key}"]);
             }

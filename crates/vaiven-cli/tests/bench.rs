@@ -16,6 +16,8 @@ fn vaiven(args: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("VAIVEN_")) {
         command.env_remove(name);
     }
+    // Servers of tests run side by side in one directory.
+    command.env("VAIVEN_HISTORY", "memory");
     command
 }
 

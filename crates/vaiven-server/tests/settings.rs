@@ -159,7 +159,9 @@ fn a_public_key_is_read_before_the_server_starts() {
         ),
     ] {
         let path = files.0.join(name);
-        text.map(|text| std::fs::write(&path, text).unwrap());
+        if let Some(text) = text {
+            std::fs::write(&path, text).unwrap();
+        }
         let problems = read(&format!("token_public_key = {path:?}")).unwrap_err();
         assert!(problems[0].starts_with("vaiven.toml:1: token_public_key: "), "{problems:?}");
         assert!(problems[0].contains(expected), "{problems:?}");

@@ -145,7 +145,8 @@ pub(crate) fn is_other() -> bool {
 fn command() -> Command {
     let Ok(other) = std::env::var("CATALOGUE_SERVER") else {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vaiven"));
-        command.arg("serve");
+        // Servers of tests run side by side in one directory.
+        command.arg("serve").env("VAIVEN_HISTORY", "memory");
         return command;
     };
     let mut words = other.split_whitespace();

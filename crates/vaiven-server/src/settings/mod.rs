@@ -206,9 +206,32 @@ impl Default for Settings {
 impl Settings {
     /// The settings of a profile.
     pub fn of(profile: Profile) -> Self {
-        let standard = Self {
+        let limits = Limits::autobahn();
+        match profile {
+            Profile::Standard => Self::standard(),
+            Profile::Autobahn => Self {
+                profile,
+                compression: true,
+                max_message_bytes: limits.max_message_bytes,
+                max_fragments: limits.max_fragments,
+                max_idle_frames: limits.max_idle_frames,
+                message_rate: 1_000_000_000,
+                message_burst: 1_000_000_000,
+                outbox_bytes: 16 << 20,
+                max_connections: 1_000_000,
+                max_connections_per_ip: 1_000_000,
+                handshake_rate: 1_000_000,
+                handshake_rate_per_ip: 1_000_000,
+                handshake_burst_per_ip: 1_000_000,
+                ..Self::standard()
+            },
+        }
+    }
+
+    fn standard() -> Self {
+        Self {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
-            profile,
+            profile: Profile::Standard,
             allowed_hosts: AllowedHosts::Auto,
             origins: Origins::SameAnd(Vec::new()),
             tls_cert: None,
@@ -255,25 +278,6 @@ impl Settings {
             ping_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(30),
             channels: namespace::built_in(),
-        };
-        let limits = Limits::autobahn();
-        match profile {
-            Profile::Standard => standard,
-            Profile::Autobahn => Self {
-                compression: true,
-                max_message_bytes: limits.max_message_bytes,
-                max_fragments: limits.max_fragments,
-                max_idle_frames: limits.max_idle_frames,
-                message_rate: 1_000_000_000,
-                message_burst: 1_000_000_000,
-                outbox_bytes: 16 << 20,
-                max_connections: 1_000_000,
-                max_connections_per_ip: 1_000_000,
-                handshake_rate: 1_000_000,
-                handshake_rate_per_ip: 1_000_000,
-                handshake_burst_per_ip: 1_000_000,
-                ..standard
-            },
         }
     }
 

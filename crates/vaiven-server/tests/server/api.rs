@@ -151,7 +151,12 @@ async fn what_is_no_right_request_is_refused_and_nothing_of_it_is_done() {
     let (_, page) = get(&server, "history?channel=a").await;
     assert_eq!(page["offset"], 1, "only the first one was published");
     assert_eq!(post(&server, "batch", "", &many(1000)).await.0, 200);
-    // P12, and what else a query may get wrong.
+}
+
+/// P12, and what else a query may get wrong.
+#[tokio::test]
+async fn queries_are_read_strictly() {
+    let server = server().await;
     for query in [
         "limit=-1",
         "limit=1e400",
