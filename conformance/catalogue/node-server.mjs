@@ -36,6 +36,7 @@ const server = new WebSocketServer({
   perMessageDeflate: told.compression || isRelaxed,
   maxPayload: isRelaxed ? 16 << 20 : 64 << 10,
   maxFragments: isRelaxed ? 1 << 20 : 1024,
+  ...(isRelaxed ? {} : { messageRate: 100, messageBurst: 200 }),
   closeTimeout: 5000,
 });
 

@@ -1,7 +1,9 @@
 //! Chores of the workspace: `cargo xtask test` runs every suite, `cargo xtask tidy` checks the style alone.
 
 mod host;
+mod package;
 mod suites;
+mod tally;
 mod tidy;
 
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! The command line: help, man page and completions come from here.
 
-use crate::{bench, completions, connect, man, serve};
+use crate::{bench, completions, connect, man, serve, verify};
 use clap::{Command, crate_version};
 use std::process::ExitCode;
 
@@ -19,6 +19,8 @@ pub(crate) fn command() -> Command {
         .subcommand(serve)
         .subcommand(connect::command())
         .subcommand(bench::command())
+        .subcommand(verify::command())
+        .subcommand(verify::worker_command())
         .subcommand(man::command())
         .subcommand(completions::command())
 }

@@ -7,9 +7,11 @@ mod client_options;
 mod completions;
 mod connect;
 mod duration;
+mod files;
 mod man;
 mod serve;
 mod signal;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -21,6 +23,8 @@ fn main() -> ExitCode {
     match matches.subcommand() {
         Some(("bench", matches)) => bench::run(matches),
         Some(("connect", matches)) => connect::run(matches),
+        Some(("verify", matches)) => verify::run(matches),
+        Some(("verify-worker", _)) => verify::run_worker(),
         Some(("man", matches)) => man::run(matches),
         Some(("completions", matches)) => completions::run(matches),
         Some(("serve", matches)) => serve::run(matches),

@@ -21,8 +21,6 @@ pub(crate) struct Connection {
     decoder: Decoder,
     pub(crate) encoder: Encoder,
     keepalive: Option<Box<Keepalive>>,
-    /// Whether pings are answered here; else JavaScript does it.
-    auto_pong: bool,
     /// Whether permessage-deflate was agreed.
     deflate: bool,
     /// The code of the peer's Close frame.
@@ -83,7 +81,6 @@ impl Connection {
             decoder,
             encoder,
             keepalive: None,
-            auto_pong: true,
             deflate: false,
             close_received: None,
             failed: None,
@@ -104,12 +101,6 @@ impl Connection {
     /// Watches over the peer with pings.
     pub(crate) fn with_keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
         self.keepalive = keepalive.map(Box::new);
-        self
-    }
-
-    /// Leaves the answers to pings to JavaScript.
-    pub(crate) fn without_auto_pong(mut self) -> Self {
-        self.auto_pong = false;
         self
     }
 
@@ -196,20 +187,15 @@ impl Connection {
         if whole > rest.len() && !header.opcode.is_control() { len } else { whole.min(rest.len()) }
     }
 
-    /// Passes an event on. Pings are answered at once; what ends the connection is answered when JavaScript comes to
-    /// it ([`answer`](Self::answer)), behind its own answers to the messages before it.
+    /// Passes an event on. What asks for an answer gets it when JavaScript comes to it ([`answer_ping`](Self::answer_ping),
+    /// [`answer`](Self::answer)), behind its own answers to the messages before it.
     fn tell(&mut self, incoming: Incoming, now: Instant, events: &mut Events) {
         match incoming {
             Incoming::Message(message) => {
                 let kind = kind(message.is_text(), message.as_bytes());
                 events.push_payload(self.id, kind as i32, message.into_bytes());
             }
-            Incoming::Ping(payload) => {
-                if self.auto_pong {
-                    self.encoder.respond(&Incoming::Ping(payload.clone()));
-                }
-                events.push_payload(self.id, Kind::Ping as i32, payload);
-            }
+            Incoming::Ping(payload) => events.push_payload(self.id, Kind::Ping as i32, payload),
             Incoming::Pong(payload) => {
                 if self.encoder.take_pong_due() {
                     self.decoder.forgive_idle_frame();
@@ -232,6 +218,11 @@ impl Connection {
         }
     }
 
+    /// Answers a ping. While much waits at most one pong does, that of the latest (RFC 6455 section 5.5.3).
+    pub(crate) fn answer_ping(&mut self, payload: &[u8]) {
+        self.encoder.respond(&Incoming::Ping(Bytes::copy_from_slice(payload)));
+    }
+
     /// Answers what ended the connection: the broken rule with a Close frame that names it, the peer's Close frame with
     /// one of the same code (RFC 6455 section 5.5.1).
     pub(crate) fn answer(&mut self) {
@@ -249,10 +240,8 @@ impl Connection {
             let offset = violation_index(violation);
             events.notice(Notice { connection: self.id, kind: Kind::Violation, offset, len: 0 });
         }
-        if self.is_paused
-            && let Some(keepalive) = &mut self.keepalive
-        {
-            keepalive.heard(now);
+        if self.is_paused || self.has_progressed() {
+            self.lives(now);
         }
         match self.keepalive.as_mut().map(|keepalive| keepalive.handle_timeout(now)) {
             Some(KeepaliveAction::Ping(payload)) => {
@@ -263,6 +252,20 @@ impl Connection {
             Some(KeepaliveAction::Dead) => Liveness::Dead,
             Some(KeepaliveAction::Wait) | None => Liveness::Alive,
         }
+    }
+
+    /// Whether the peer took some of what is on its way since this was last asked: a ping comes behind that, so that a
+    /// peer who takes it slowly is there although it answers none.
+    #[cfg(target_os = "linux")]
+    fn has_progressed(&mut self) -> bool {
+        self.keepalive.is_some() && self.socket.as_mut().is_some_and(Socket::has_progressed)
+    }
+
+    /// Over a stream JavaScript says so itself.
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "elsewhere it asks the socket")]
+    fn has_progressed(&self) -> bool {
+        false
     }
 
     /// Queues a message. After a Close frame it is dropped; JavaScript knows that one was queued.
@@ -310,7 +313,6 @@ impl Connection {
     }
 
     /// The outbox moved on: payload bytes that are not wholly written cannot exceed what waits.
-    #[cfg(target_os = "linux")]
     pub(crate) fn settle_queued_bytes(&mut self) -> usize {
         self.queued_bytes = self.queued_bytes.min(self.encoder.outbox().len());
         self.queued_bytes

@@ -185,24 +185,33 @@ impl Engine {
         Ok(self.connection(id)?.encoder.outbox().len())
     }
 
-    /// Copies everything that waits into `out`, for a stream to write. Says how many of the messages among it asked to
-    /// be told when they are written.
+    /// Fills `out` with the first bytes that wait, for a stream to write. Says how many payload bytes are thereby gone from
+    /// what waits; the header says how many messages asked to be told of it.
     pub(crate) fn take(&mut self, id: u32, out: &mut [u8]) -> Result<usize, Failure> {
         let connection = self.connection(id)?;
-        let outbox = connection.encoder.outbox_mut();
-        outbox.try_copy_to_slice(out).map_err(|_| "less waits than was asked for")?;
-        if !outbox.is_empty() {
-            return Err(Failure::from("more waits than was asked for"));
+        connection
+            .encoder
+            .outbox_mut()
+            .try_copy_to_slice(out)
+            .map_err(|_| "less waits than was asked for")?;
+        let queued = connection.queued_bytes;
+        let gone = queued - connection.settle_queued_bytes();
+        let mut awaited = 0;
+        if connection.encoder.outbox().is_empty() && !connection.encoder.written() {
+            connection.is_offered = false;
+            awaited = std::mem::take(&mut connection.awaited);
+            if connection.finishes_now() {
+                self.events.notice(Notice { connection: id, kind: Kind::Finished, offset: 0, len: 0 });
+            }
         }
-        connection.is_offered = false;
-        connection.queued_bytes = 0;
-        let awaited = std::mem::take(&mut connection.awaited);
-        if connection.encoder.written() {
-            self.touch(id);
-        } else if connection.finishes_now() {
-            self.events.notice(Notice { connection: id, kind: Kind::Finished, offset: 0, len: 0 });
-        }
-        Ok(awaited)
+        self.events.set_header(events::AWAITED, awaited);
+        Ok(gone)
+    }
+
+    /// The peer of a stream takes what is sent to it.
+    pub(crate) fn progressed(&mut self, id: u32) -> Result<(), Failure> {
+        self.connection(id)?.lives(now());
+        Ok(())
     }
 
     /// Acts on the time, for every connection.

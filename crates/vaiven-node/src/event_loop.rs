@@ -124,16 +124,11 @@ impl Engine {
         let (Some(socket), Some(event_loop)) = (&mut connection.socket, &self.event_loop) else {
             return false;
         };
-        let waited = connection.encoder.outbox().len();
         loop {
             match socket.write(event_loop.epoll.as_fd(), connection.encoder.outbox_mut()) {
                 Ok(true) if connection.encoder.written() => {}
                 Ok(true) => break,
                 Ok(false) => {
-                    if connection.is_backlogged && connection.encoder.outbox().len() < waited {
-                        // A ping would come behind what waits: a peer that takes it, however slowly, is there.
-                        connection.lives(now());
-                    }
                     connection.is_backlogged = true;
                     let amount = connection.settle_queued_bytes();
                     self.set_amount(id, amount);
@@ -154,6 +149,7 @@ impl Engine {
             && let Some(socket) = &connection.socket
         {
             socket.end();
+            self.events.notice(Notice { connection: id, kind: Kind::Finished, offset: 0, len: 0 });
         }
         connection.queued_bytes = 0;
         let awaited = std::mem::take(&mut connection.awaited);

@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     Drained = 8,
     /// Over a stream: bytes wait to be taken, as many as the length says.
     Output = 9,
-    /// Over a stream: nothing more will be written; the stream is to be ended.
+    /// Nothing more will be written: this direction of the socket is ended, or that of the stream is to be.
     Finished = 10,
 }
 
@@ -64,6 +64,8 @@ pub(crate) const IN_BATCH: usize = 4;
 pub(crate) const WAITING: usize = 5;
 /// In the header: how much of the outgoing memory is used, kept by JavaScript.
 pub(crate) const OUT_BYTES: usize = 6;
+/// In the header: of what was taken for a stream last, how many messages asked to be told when they are written.
+pub(crate) const AWAITED: usize = 7;
 
 /// Numbers of a record.
 pub(crate) const RECORD_WORDS: usize = 4;

@@ -7,6 +7,8 @@ use crate::engine::{Engine, now};
 #[cfg(target_os = "linux")]
 use crate::event_loop::EventLoop;
 use crate::events::Events;
+#[cfg(unix)]
+use crate::ffi::descriptor;
 use crate::ffi::{Env, Failure, Function, Memory, Value, argument};
 use crate::handshake;
 use crate::outgoing::{Manner, Outgoing};
@@ -28,6 +30,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("addresses", addresses),
     ("adopt", adopt),
     ("answer", answer),
+    ("answerPing", answer_ping),
     ("attach", attach),
     ("checkOrigin", handshake::check_origin),
     ("checkResponse", handshake::check_response),
@@ -46,6 +49,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("offerDeflate", handshake::offer_deflate),
     ("ping", ping),
     ("pong", pong),
+    ("progressed", progressed),
     ("publish", publish),
     ("release", release),
     ("send", send),
@@ -54,6 +58,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("setReading", set_reading),
     ("take", take),
     ("takeOwned", take_owned),
+    ("unacknowledged", unacknowledged),
     ("violation", violation),
     ("waiting", waiting),
 ];
@@ -97,9 +102,8 @@ fn set_amounts<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
 
 /// Bits of `attach`'s second argument.
 const SERVER: u32 = 1;
-const MANUAL_PONG: u32 = 1 << 1;
-const SERVER_NO_CONTEXT_TAKEOVER: u32 = 1 << 2;
-const CLIENT_NO_CONTEXT_TAKEOVER: u32 = 1 << 3;
+const SERVER_NO_CONTEXT_TAKEOVER: u32 = 1 << 1;
+const CLIENT_NO_CONTEXT_TAKEOVER: u32 = 1 << 2;
 
 /// `attach(flags, maxPayload, maxFragments, maxIdleFrames, deflateWindows, deflateLevel, deflateThreshold,
 /// pingInterval, pongTimeout)`: a connection after its opening handshake. Windows are the server's bits and, times
@@ -126,10 +130,7 @@ fn attach<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
         Keepalive::new(KeepaliveConfig { interval, timeout }, rand::random(), now)
     });
     let id = env.instance()?.engine()?.attach(|id| {
-        let mut connection = Connection::new(id, role, decoder, encoder).with_keepalive(keepalive);
-        if flags & MANUAL_PONG != 0 {
-            connection = connection.without_auto_pong();
-        }
+        let connection = Connection::new(id, role, decoder, encoder).with_keepalive(keepalive);
         if deflate.is_some() { connection.with_deflate() } else { connection }
     })?;
     env.number(id as usize)
@@ -347,17 +348,44 @@ fn answer<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     env.undefined()
 }
 
+/// `answerPing(connection, payload)`: answers a ping, behind the messages that wait.
+fn answer_ping<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let payload = env.bytes(argument(arguments, 1)?)?;
+    let mut engine = env.instance()?.engine()?;
+    engine.change(id(env, arguments)?, |connection| connection.answer_ping(payload))?;
+    env.undefined()
+}
+
 /// `waiting(connection)`: how many bytes wait for a stream to write them.
 fn waiting<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     let waiting = env.instance()?.engine()?.waiting(id(env, arguments)?)?;
     env.number(waiting)
 }
 
-/// `take(connection, out)`: fills `out` with exactly what waits; says how many awaited messages are among it.
+/// `take(connection, out)`: fills `out` with the first bytes that wait; says how many payload bytes that are.
 fn take<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     let out = env.bytes(argument(arguments, 1)?)?;
-    let awaited = env.instance()?.engine()?.take(id(env, arguments)?, out)?;
-    env.number(awaited)
+    let gone = env.instance()?.engine()?.take(id(env, arguments)?, out)?;
+    env.number(gone)
+}
+
+/// `progressed(connection)`: the peer of a stream takes what is sent to it, and so is there.
+fn progressed<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    env.instance()?.engine()?.progressed(id(env, arguments)?)?;
+    env.undefined()
+}
+
+/// `unacknowledged(descriptor)`: how many bytes of a socket of Node's the peer's system does not have yet.
+#[cfg(unix)]
+fn unacknowledged<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let bytes = descriptor::unacknowledged_of(env.index(argument(arguments, 0)?)?);
+    env.number(bytes as usize)
+}
+
+/// `unacknowledged(descriptor)`: 0, as sockets have no descriptors here.
+#[cfg(not(unix))]
+fn unacknowledged<'a>(env: Env<'a>, _: &[Value<'a>]) -> Answer<'a> {
+    env.number(0)
 }
 
 /// `takeOwned(index)`: the payload of a record that has a buffer of its own.

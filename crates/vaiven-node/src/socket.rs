@@ -9,7 +9,7 @@ use rustix::net::{
 };
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::ffi::descriptor;
 
@@ -26,6 +26,12 @@ pub(crate) struct Socket {
     interest: Option<EventFlags>,
     is_reading: bool,
     is_writing: bool,
+    /// Bytes that the system took.
+    sent: i64,
+    /// How many of them the peer's system had when it was last asked for; `None` while nothing is on its way.
+    acknowledged: Option<i64>,
+    /// Something was sent since that was asked for.
+    has_sent: bool,
     /// The system's error of a write: the peer is gone, but what it said before may still be read.
     pub(crate) lost: Option<Errno>,
 }
@@ -33,7 +39,17 @@ pub(crate) struct Socket {
 impl Socket {
     /// Registers the socket; events call it `key`.
     pub(crate) fn register(epoll: BorrowedFd<'_>, fd: OwnedFd, key: u64) -> Result<Self, Errno> {
-        let mut socket = Self { fd, key, interest: None, is_reading: true, is_writing: false, lost: None };
+        let mut socket = Self {
+            fd,
+            key,
+            interest: None,
+            is_reading: true,
+            is_writing: false,
+            sent: 0,
+            acknowledged: None,
+            has_sent: false,
+            lost: None,
+        };
         socket.update(epoll)?;
         Ok(socket)
     }
@@ -120,7 +136,11 @@ impl Socket {
     pub(crate) fn write(&mut self, epoll: BorrowedFd<'_>, outbox: &mut impl Buf) -> Result<bool, Errno> {
         while outbox.has_remaining() {
             match self.write_once(outbox) {
-                Ok(written) => outbox.advance(written),
+                Ok(written) => {
+                    outbox.advance(written);
+                    self.sent = self.sent.saturating_add_unsigned(written as u64);
+                    self.has_sent = true;
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     self.set_writing(epoll, true)?;
@@ -145,6 +165,20 @@ impl Socket {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let filled = outbox.chunks_vectored(&mut slices);
         sendmsg(&self.fd, &slices[..filled], &mut SendAncillaryBuffer::default(), flags)
+    }
+
+    /// Whether the peer took some of what is on its way since this was last asked. Once nothing is on its way, no: who
+    /// has everything can answer.
+    pub(crate) fn has_progressed(&mut self) -> bool {
+        if !self.has_sent && self.acknowledged.is_none() {
+            return false;
+        }
+        self.has_sent = false;
+        let waiting = i64::from(descriptor::unacknowledged(self.fd.as_fd()));
+        // For a socket in the file system the number includes the system's own expense, and may exceed what was sent.
+        let acknowledged = (waiting > 0).then_some(self.sent - waiting);
+        let before = std::mem::replace(&mut self.acknowledged, acknowledged);
+        before.zip(acknowledged).is_some_and(|(before, now)| now > before)
     }
 
     /// Nothing more will be written.

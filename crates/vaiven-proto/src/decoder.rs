@@ -125,6 +125,11 @@ impl Decoder {
         }
     }
 
+    /// Whose receiving half it is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// Tells the time, once per arrival of bytes.
     pub fn set_now(&mut self, now: Instant) {
         self.now = now;

@@ -34,15 +34,17 @@ pub enum KeepaliveAction {
 pub struct Keepalive {
     config: KeepaliveConfig,
     heard_at: Instant,
-    pinged: Option<(Instant, [u8; 8])>,
-    next_payload: u64,
+    /// When the ping that is outstanding was sent.
+    pinged: Option<Instant>,
+    /// Of the latest ping.
+    payload: u64,
     round_trip: Option<Duration>,
 }
 
 impl Keepalive {
     /// Keepalive of a connection that opened at `now`. `seed` makes the payloads unlike those of others.
     pub fn new(config: KeepaliveConfig, seed: u64, now: Instant) -> Self {
-        Self { config, heard_at: now, pinged: None, next_payload: seed, round_trip: None }
+        Self { config, heard_at: now, pinged: None, payload: seed, round_trip: None }
     }
 
     /// Bytes came from the peer.
@@ -53,8 +55,8 @@ impl Keepalive {
 
     /// A pong came: the round-trip time if it answers the outstanding ping.
     pub fn pong(&mut self, payload: &[u8], now: Instant) -> Option<Duration> {
-        let (sent_at, expected) = self.pinged?;
-        if payload != expected {
+        let sent_at = self.pinged?;
+        if payload != self.payload.to_be_bytes() {
             return None;
         }
         self.pinged = None;
@@ -69,17 +71,16 @@ impl Keepalive {
 
     /// A payload for a ping that is sent now, outside the schedule; its pong gives a round-trip time.
     pub fn ping(&mut self, now: Instant) -> [u8; 8] {
-        self.next_payload = self.next_payload.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-        let payload = self.next_payload.to_be_bytes();
-        self.pinged = Some((now, payload));
-        payload
+        self.payload = self.payload.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        self.pinged = Some(now);
+        self.payload.to_be_bytes()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`, which is never, where the time to wait is
     /// too long for the clock.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.pinged {
-            Some((sent_at, _)) if sent_at >= self.heard_at => sent_at.checked_add(self.config.timeout),
+            Some(sent_at) if sent_at >= self.heard_at => sent_at.checked_add(self.config.timeout),
             _ => self.heard_at.checked_add(self.config.interval),
         }
     }
@@ -90,7 +91,7 @@ impl Keepalive {
             return KeepaliveAction::Wait;
         }
         match self.pinged {
-            Some((sent_at, _)) if sent_at >= self.heard_at => KeepaliveAction::Dead,
+            Some(sent_at) if sent_at >= self.heard_at => KeepaliveAction::Dead,
             _ => KeepaliveAction::Ping(self.ping(now)),
         }
     }

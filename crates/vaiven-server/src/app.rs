@@ -8,7 +8,7 @@ use crate::rate::Rate;
 use crate::server::StartError;
 use crate::session::Sessions;
 use crate::settings::{Contract, DEFAULT_NAMESPACE, Namespace};
-use crate::store;
+use crate::store::Store;
 use crate::stream::Streams;
 use crate::throttle::RefusalLog;
 use std::sync::Arc;
@@ -53,8 +53,9 @@ impl App {
         let auth = Auth::new(&settings).map_err(StartError::Keys)?;
         let hub_config = hub_config(&settings);
         let window = hub_config.idempotency_window;
-        let hub = Hub::new(hub_config, store::open(&settings)?);
-        let metrics = Arc::new(Metrics::new(handle.clone(), hub.clone()));
+        let store = Store::open(&settings)?;
+        let hub = Hub::new(hub_config, store.broker());
+        let metrics = Arc::new(Metrics::new(handle.clone(), hub.clone(), store));
         let keys = ApiKeys::new(&settings.api_keys);
         let rate = Rate { per_second: settings.message_rate, burst: settings.message_burst };
         Ok(Arc::new(Self {

@@ -36,8 +36,13 @@ pub(crate) async fn drain(app: &App, code: CloseCode) -> Drained {
     app.handle.close_listener(code, REASON);
     let begun = Instant::now();
     let timeout = app.settings.drain_timeout;
-    // What is told late has no time left to answer.
-    let _ = tokio::time::timeout(timeout / 3 * 2, say_farewell(app, code, SPREAD.min(timeout / 3 * 2))).await;
+    // A session says its last words by itself, which the drain behind this would cut short.
+    let leaving = async {
+        say_farewell(app, code, SPREAD.min(timeout / 3 * 2)).await;
+        app.sessions.all_gone().await;
+    };
+    // Who is told late, or does not answer, has the rest of the time.
+    let _ = tokio::time::timeout(timeout / 6 * 5, leaving).await;
     let mut options = DrainOptions::default().at_once();
     options.code = code;
     options.reason.push_str(REASON);

@@ -131,7 +131,7 @@ impl EventQueue {
 
     fn write(&self, state: &mut State, message: &Message) {
         if self.names_positions {
-            self.write_id(state, message);
+            Self::write_id(state, message);
         }
         match message {
             Message::Text(text) => {
@@ -152,7 +152,7 @@ impl EventQueue {
     }
 
     /// Names the event by the position behind it, which `subscribed` and each `message` have.
-    fn write_id(&self, state: &mut State, message: &Message) {
+    fn write_id(state: &mut State, message: &Message) {
         #[derive(serde::Deserialize)]
         struct Place {
             epoch: Option<String>,

@@ -1,6 +1,7 @@
 //! What the server counts, and the text that Prometheus reads. Labels come from fixed sets only.
 
 use crate::protocol::code::ErrorCode;
+use crate::store::Store;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -63,7 +64,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(handle: ServerHandle, hub: Hub) -> Self {
+    pub(crate) fn new(handle: ServerHandle, hub: Hub, store: Store) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("vaiven"),
             connections_open: Family::default(),
@@ -82,7 +83,7 @@ impl Metrics {
         metrics.register();
         let (echoed, echoed_bytes) = (metrics.echoed.clone(), metrics.echoed_bytes.clone());
         metrics.registry.register_collector(Box::new(Listening(handle)));
-        metrics.registry.register_collector(Box::new(Channels { hub, echoed, echoed_bytes }));
+        metrics.registry.register_collector(Box::new(Channels { hub, store, echoed, echoed_bytes }));
         metrics
     }
 
@@ -177,6 +178,7 @@ impl Collector for Listening {
 #[derive(Debug)]
 struct Channels {
     hub: Hub,
+    store: Store,
     echoed: Counter,
     echoed_bytes: Counter,
 }
@@ -194,6 +196,16 @@ impl Collector for Channels {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
+        let store = self.store.figures();
+        if let Some(store) = store {
+            let gauge = ConstGauge::new(i64::from(store.is_open));
+            let help = "Whether the store on disk is of use";
+            gauge.encode(encoder.encode_descriptor("store_open", help, None, gauge.metric_type())?)?;
+            let gauge = ConstGauge::new(i64::try_from(store.bytes).unwrap_or(i64::MAX));
+            let help = "Bytes of all histories on disk";
+            gauge.encode(encoder.encode_descriptor("store_bytes", help, None, gauge.metric_type())?)?;
+        }
+        let store = store.unwrap_or_default();
         let sent = figures.deliveries + self.echoed.get();
         let sent_bytes = figures.delivered_bytes + self.echoed_bytes.get();
         let help = "Publications that were refused since the store or the broker could not keep them";
@@ -215,6 +227,8 @@ impl Collector for Channels {
             ("history_reads", "Parts of histories read from the store", figures.history_reads),
             ("epoch_changes", "Channels that had to begin a new epoch", figures.epoch_changes),
             ("channel_faults", "Turns of channels ended by a fault of the server", figures.faults),
+            ("store_failures", "Times that the store on disk failed", store.errors),
+            ("store_bad_records", "Records on disk that were not what had been written", store.bad_records),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);

@@ -59,13 +59,12 @@ impl<'a> Opening<'a> {
         let bearer = field("authorization").and_then(bearer);
         let by_cookie = || cookie(field("cookie")?, app.settings.token_cookie.as_deref()?);
         let token = match (bearer, by_cookie()) {
-            (Some(token), _) => token,
             // A browser sends cookies with the requests of every page: only the origin says that this one may.
             (None, Some(_)) if origin.is_none_or(|origin| origin == "null") => {
                 let message = "A token in a cookie counts only from an allowed Origin.";
                 return Err(Refusal::new(403, "origin", message));
             }
-            (None, Some(token)) => token,
+            (Some(token), _) | (None, Some(token)) => token,
             (None, None) => return Ok(None),
         };
         check_length(token)?;

@@ -10,6 +10,7 @@ use crate::session::Plan;
 use crate::throttle::Verdict;
 use crate::{Settings, http};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use std::{fmt, io};
@@ -17,6 +18,7 @@ use vaiven::server::{
     AcceptError, Acceptance, Handshake, Refusal, Scheme, Server as Listener, ServerEvent, TlsError, Upgrade,
 };
 use vaiven::{CloseCode, WebSocket};
+use vaiven_hub::OpenError;
 
 /// A server that listens. [`run`](Self::run) serves.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub enum StartError {
     Tls(TlsError),
     /// A key for tokens cannot be read.
     Keys(String),
+    /// The directory of the history cannot be used.
+    Store(PathBuf, OpenError),
 }
 
 impl fmt::Display for StartError {
@@ -57,6 +61,12 @@ impl fmt::Display for StartError {
             },
             Self::Tls(error) => error.fmt(f),
             Self::Keys(why) => f.write_str(why),
+            Self::Store(folder, error) => write!(
+                f,
+                "data_dir: {}: {error}; choose another directory with --data-dir, or keep the history in memory \
+                 with --history memory",
+                folder.display()
+            ),
         }
     }
 }
@@ -67,6 +77,7 @@ impl std::error::Error for StartError {
             Self::Listen(_, error) => Some(error),
             Self::Tls(error) => Some(error),
             Self::Keys(_) => None,
+            Self::Store(_, error) => Some(error),
         }
     }
 }

@@ -22,8 +22,8 @@ pub struct Config {
     /// Bytes that may wait to be written before `send` waits and `try_send` refuses. 1 MiB. A message always
     /// fits into an empty outbox, whatever its length.
     pub outbox_bytes: usize,
-    /// How long a peer may take nothing of what waits to be written before the connection is dropped. 10 s. TLS takes up
-    /// to 64 KiB at a time, and is seen to take more when those are gone: under it a peer must take 6.4 KiB a second.
+    /// How long a peer may take nothing of what waits to be written before the connection is dropped. 10 s. Under
+    /// TLS of this crate's making what counts is what the socket takes; other streams count what they take themselves.
     pub write_timeout: Duration,
     /// How long the closing handshake may take, and what waits to be written before it. 5 s.
     pub close_timeout: Duration,

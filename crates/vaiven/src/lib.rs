@@ -9,6 +9,7 @@ mod error;
 mod flusher;
 mod link;
 mod pair;
+mod progress;
 mod reader;
 mod receiver;
 mod sender;
@@ -24,9 +25,9 @@ pub use client::{Client, connect};
 pub use config::Config;
 pub use error::{Error, SendError, TimeoutKind, TrySendError};
 pub use pair::pair;
-pub use receiver::{Event, Receiver};
+pub use receiver::{Event, Receiver, Receiving};
 pub use sender::{Sender, Sending};
-pub use transport::{Stream, Transport};
+pub use transport::{OtherStream, Stream, Transport};
 pub use vaiven_proto::deflate::{DeflateConfig, DeflateParams, WindowBits};
 pub use vaiven_proto::{
     CloseCode, CloseFrame, Compress, KeepaliveConfig, Limits, Message, Prepared, PreparedBatch, Role, Text,

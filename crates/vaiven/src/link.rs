@@ -10,11 +10,10 @@ use crate::server::Permit;
 use crate::transport::{Attempt, WriteHalf};
 use crate::{CloseCode, CloseFrame, Config, Error};
 use crate::{deadline, flusher};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -25,9 +24,11 @@ use vaiven_proto::Encoder;
 /// What the halves of a connection share.
 pub(crate) struct Link {
     writer: Mutex<Writer>,
-    /// One sender waits for room; the others wait for their turn, in the order in which they came.
-    turn: Semaphore,
+    /// One sender waits for room; the others wait for their turn, in the order in which they came. Made for the first
+    /// one that waits: on most connections nobody ever does.
+    turn: OnceLock<Box<Semaphore>>,
     runtime: Handle,
+    close_timeout: Duration,
 }
 
 /// The sending side under its lock.
@@ -46,12 +47,11 @@ pub(crate) struct Writer {
     written: u64,
     failure: Option<Failure>,
     /// Those who wait for room in the outbox, or for its end.
-    waiting: VecDeque<Waker>,
+    waiting: Vec<Waker>,
     /// The task that writes, to be told of a failure or of a deadline.
     drainer: Option<Waker>,
     /// When the rest must be written, on a connection that was closed.
     close_deadline: Option<Instant>,
-    close_timeout: Duration,
     /// The receiving side, to be told of a failure.
     receiver: Option<Waker>,
     /// Counts the connection with its server while the transport is held.
@@ -116,15 +116,19 @@ impl Link {
             ending: Ending::None,
             written: 0,
             failure: None,
-            waiting: VecDeque::new(),
+            waiting: Vec::new(),
             drainer: None,
             close_deadline: None,
-            close_timeout: config.close_timeout,
             receiver: None,
             #[cfg(feature = "server")]
             permit: None,
         };
-        Arc::new(Self { writer: Mutex::new(writer), turn: Semaphore::new(1), runtime: Handle::current() })
+        Arc::new(Self {
+            writer: Mutex::new(writer),
+            turn: OnceLock::new(),
+            runtime: Handle::current(),
+            close_timeout: config.close_timeout,
+        })
     }
 
     /// The sending side. A panic under this lock leaves no half-made frame, so poison is no reason to stop.
@@ -133,9 +137,20 @@ impl Link {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whose turn it is to wait for room, where messages are waiting.
+    /// Whose turn it is to wait for room.
     pub(crate) fn turn(&self) -> &Semaphore {
-        &self.turn
+        self.turn.get_or_init(|| Box::new(Semaphore::new(1)))
+    }
+
+    /// Whether a sender waits for room, so that others must not overtake it.
+    #[inline]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.turn.get().is_some_and(|turn| turn.available_permits() == 0)
+    }
+
+    /// How long the closing handshake may take.
+    pub(crate) fn close_timeout(&self) -> Duration {
+        self.close_timeout
     }
 
     /// Begins to bring the sending side into the processor's cache: called before a read, whose system call takes
@@ -191,7 +206,7 @@ impl Link {
         let _unfinished = Unfinished(&self);
         let (mut written, timeout) = {
             let writer = self.lock();
-            (writer.written, writer.write_timeout)
+            (writer.progress(), writer.write_timeout)
         };
         let mut stalled_at = deadline::after(timeout);
         let mut timer = pin!(sleep_until(stalled_at));
@@ -203,7 +218,8 @@ impl Link {
                     writer.drainer = None;
                     return Poll::Ready(());
                 }
-                if std::mem::replace(&mut written, writer.written) != writer.written {
+                let progress = writer.progress();
+                if std::mem::replace(&mut written, progress) != progress {
                     stalled_at = deadline::after(timeout);
                 }
                 let deadline = writer.close_deadline.map_or(stalled_at, |closed| closed.min(stalled_at));
@@ -239,7 +255,7 @@ impl Link {
             _ => {}
         }
         if ending == Ending::Close && writer.close_deadline.is_none() {
-            writer.close_deadline = Some(deadline::after(writer.close_timeout));
+            writer.close_deadline = Some(deadline::after(self.close_timeout));
             if let Some(drainer) = &writer.drainer {
                 drainer.wake_by_ref();
             }
@@ -312,6 +328,11 @@ impl Writer {
         self.encoder.outbox().len()
     }
 
+    /// Grows while the peer takes anything.
+    fn progress(&self) -> u64 {
+        self.written.wrapping_add(self.io.progress())
+    }
+
     /// Why nothing is sent any more, if the transport failed.
     pub(crate) fn error(&self) -> Option<Error> {
         self.failure.map(|failure| match failure {
@@ -336,7 +357,7 @@ impl Writer {
             self.wake_waiting();
         }
         if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.waiting.push_back(cx.waker().clone());
+            self.waiting.push(cx.waker().clone());
         }
     }
 

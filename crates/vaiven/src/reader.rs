@@ -61,9 +61,7 @@ pub(crate) struct Reader {
     decoder: Decoder,
     input: Input,
     link: Arc<Link>,
-    role: Role,
     keepalive: Option<Keepalive>,
-    close_timeout: Duration,
     phase: Phase,
     /// When the closing handshake must be over.
     close_deadline: Option<Instant>,
@@ -91,7 +89,6 @@ impl Reader {
         decoder: Decoder,
         input: Input,
         link: Arc<Link>,
-        role: Role,
         config: &Config,
     ) -> Self {
         let now = Instant::now().into_std();
@@ -101,9 +98,7 @@ impl Reader {
             decoder,
             input,
             link,
-            role,
             keepalive,
-            close_timeout: config.close_timeout,
             phase: Phase::Open,
             close_deadline: None,
             unsettled_reads: 0,
@@ -118,7 +113,8 @@ impl Reader {
     }
 
     /// Polls for the next message.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a message that is there reaches its caller without a detour")]
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         // A peer that sends many short messages must not keep the thread: some of them use the task's budget.
         self.received = self.received.wrapping_add(1);
@@ -210,7 +206,7 @@ impl Reader {
                 Incoming::Close(frame) => {
                     let unstated = || CloseFrame::new(CloseCode::NO_STATUS, "");
                     self.close_frame = Some(Box::new(frame.unwrap_or_else(unstated)));
-                    self.begin_ending(Phase::Ending, self.close_timeout);
+                    self.begin_ending(Phase::Ending, self.link.close_timeout());
                     return None;
                 }
                 Incoming::Message(_) => {}
@@ -229,7 +225,7 @@ impl Reader {
         let deadline = deadline::after(timeout);
         self.close_deadline = Some(self.close_deadline.map_or(deadline, |earlier| earlier.min(deadline)));
         self.give_back_input();
-        match (phase, self.role) {
+        match (phase, self.decoder.role()) {
             (Phase::Failing(_), _) => self.link.half_close(),
             // The server ends the transport first (RFC 6455 section 7.1.1).
             (_, Role::Server) => self.link.close(),
@@ -290,7 +286,7 @@ impl Reader {
         let mut writer = self.link.lock();
         self.link.flush_locked(&mut writer);
         if writer.encoder.is_closing() && self.close_deadline.is_none() {
-            self.close_deadline = Some(deadline::after(self.close_timeout));
+            self.close_deadline = Some(deadline::after(self.link.close_timeout()));
         }
         writer.watch(cx);
         writer.error()
@@ -507,7 +503,7 @@ impl Drop for Reader {
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader")
-            .field("role", &self.role)
+            .field("role", &self.decoder.role())
             .field("phase", &self.phase)
             .field("close_frame", &self.close_frame)
             .finish_non_exhaustive()

@@ -4,6 +4,7 @@ use crate::reader::Reader;
 use crate::{CloseFrame, Error, Message};
 use bytes::Bytes;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -28,6 +29,29 @@ pub struct Receiver {
     reader: Box<Reader>,
 }
 
+/// The future of the next message: see [`Receiver::recv`] and [`WebSocket::recv`](crate::WebSocket::recv).
+///
+/// A type of its own and not an `async fn`: its poll becomes a part of the caller's, and a message that is there
+/// already is handed over without a detour through memory.
+#[derive(Debug)]
+#[must_use = "a message is received when this is awaited"]
+pub struct Receiving<'a> {
+    receiver: &'a mut Receiver,
+}
+
+impl Future for Receiving<'_> {
+    type Output = Result<Option<Message>, Error>;
+
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "at high rates the detour is a good part of what a message costs"
+    )]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.receiver.poll_recv(cx)
+    }
+}
+
 impl Receiver {
     pub(crate) fn new(reader: Reader) -> Self {
         Self { reader: Box::new(reader) }
@@ -42,8 +66,8 @@ impl Receiver {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     #[inline]
-    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    pub fn recv(&mut self) -> Receiving<'_> {
+        Receiving { receiver: self }
     }
 
     /// Receives the next event, pings and pongs included; `None` after a normal close.
@@ -58,7 +82,11 @@ impl Receiver {
     }
 
     /// Polls for the next message; see [`recv`](Self::recv).
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "at high rates the detour is a good part of what a message costs"
+    )]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         self.reader.poll_recv(cx)
     }

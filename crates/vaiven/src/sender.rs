@@ -17,6 +17,18 @@ pub(crate) enum When {
     Soon,
 }
 
+/// Why a message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    Full,
+    Closing,
+}
+
+/// The message that was not taken.
+fn refused(message: &mut Option<Message>) -> Message {
+    message.take().expect("what is refused was not taken")
+}
+
 /// Sends on a connection. Clones send on the same connection; none of them keeps it open: when the receiving side
 /// is dropped, or the connection closes, they get [`SendError`].
 ///
@@ -65,25 +77,27 @@ impl Sender {
     /// could keep the outbox too full for a long one for ever; those that do not wait may take the room first.
     async fn send_when_room(
         &self,
-        mut message: Message,
+        message: Message,
         compress: Compress,
         when: When,
     ) -> Result<(), SendError> {
         let _turn = self.link.turn().acquire().await;
+        let len = message.len();
+        let mut message = Some(message);
         loop {
             poll_fn(|cx| {
                 let mut writer = self.link.lock();
-                if !writer.is_open() || matches!(writer.room(message.len()), Room::Yes) {
+                if !writer.is_open() || matches!(writer.room(len), Room::Yes) {
                     return Poll::Ready(());
                 }
                 writer.wait(cx);
                 Poll::Pending
             })
             .await;
-            match self.queue(message, compress, when) {
+            match self.queue(&mut message, compress, when) {
                 Ok(()) => return Ok(()),
-                Err(TrySendError::Closing(message)) => return Err(SendError(message)),
-                Err(TrySendError::Full(refused)) => message = refused,
+                Err(Refused::Closing) => return Err(SendError(refused(&mut message))),
+                Err(Refused::Full) => {}
             }
         }
     }
@@ -93,20 +107,26 @@ impl Sender {
     /// # Errors
     /// [`TrySendError`] with the message: the outbox is full, or the connection closing.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
-        self.queue(message.into(), Compress::Auto, When::Soon)
+        let mut message = Some(message.into());
+        self.queue(&mut message, Compress::Auto, When::Soon).map_err(|why| match why {
+            Refused::Full => TrySendError::Full(refused(&mut message)),
+            Refused::Closing => TrySendError::Closing(refused(&mut message)),
+        })
     }
 
+    /// Takes the message and queues it, unless it is refused. It is handed in by reference: what is refused at times
+    /// would else be moved back and forth each time.
     #[inline]
-    fn queue(&self, message: Message, compress: Compress, when: When) -> Result<(), TrySendError> {
+    fn queue(&self, message: &mut Option<Message>, compress: Compress, when: When) -> Result<(), Refused> {
         let mut writer = self.link.lock();
         if !writer.is_open() {
-            return Err(TrySendError::Closing(message));
+            return Err(Refused::Closing);
         }
-        if let Room::No = writer.room(message.len()) {
-            return Err(TrySendError::Full(message));
+        if let Room::No = writer.room(message.as_ref().map_or(0, Message::len)) {
+            return Err(Refused::Full);
         }
-        let queued = writer.encoder.message(message, compress);
-        debug_assert!(queued.is_ok(), "the encoder was asked before");
+        let queued = message.take().map(|message| writer.encoder.message(message, compress));
+        debug_assert_eq!(queued, Some(Ok(())), "the encoder was asked before, with a message at hand");
         match when {
             When::Now => self.link.flush_locked(&mut writer),
             When::Soon => self.link.schedule_locked(&mut writer),
@@ -269,19 +289,30 @@ impl Future for Sending<'_> {
         // A loop that only sends must let other tasks have their turn.
         let turn = ready!(tokio::task::coop::poll_proceed(cx));
         turn.made_progress();
-        let message = self.message.take().expect("a future is not polled again once it was ready");
-        let Sending { sender, compress, when, .. } = *self;
-        let queued = if sender.link.turn().available_permits() > 0 {
-            sender.queue(message, compress, when)
+        let Sending { sender, message, compress, when, .. } = &mut *self;
+        assert!(message.is_some(), "a future is not polled again once it was ready");
+        let queued = if sender.link.is_awaited() {
+            Err(Refused::Full)
         } else {
-            Err(TrySendError::Full(message))
+            sender.queue(message, *compress, *when)
         };
         match queued {
             Ok(()) => Poll::Ready(Ok(())),
-            Err(TrySendError::Closing(message)) => Poll::Ready(Err(SendError(message))),
-            Err(TrySendError::Full(message)) => {
-                let waiting = self.waiting.insert(Box::pin(sender.send_when_room(message, compress, when)));
-                waiting.as_mut().poll(cx)
+            Err(why) => self.poll_refused(why, cx),
+        }
+    }
+}
+
+impl Sending<'_> {
+    /// Begins to wait for room, or hands the message back where there will be none.
+    #[cold]
+    fn poll_refused(&mut self, why: Refused, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let message = refused(&mut self.message);
+        match why {
+            Refused::Closing => Poll::Ready(Err(SendError(message))),
+            Refused::Full => {
+                let waits = self.sender.send_when_room(message, self.compress, self.when);
+                self.waiting.insert(Box::pin(waits)).as_mut().poll(cx)
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The bytes below a connection: a TCP socket on the fast path, any other stream behind a box.
 
+use crate::progress::Progress;
 use bytes::Buf;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -20,13 +21,26 @@ pub enum Transport {
     /// A TCP socket without TLS.
     Tcp(TcpStream),
     /// Anything else.
-    Other(Boxed),
+    Other(OtherStream),
+}
+
+/// A stream that is no bare TCP socket, as [`Transport::other`] makes it.
+pub struct OtherStream {
+    io: Boxed,
+    /// What is below TLS, where we have made it.
+    progress: Option<Progress>,
 }
 
 impl Transport {
     /// A transport over any stream.
     pub fn other(stream: impl Stream) -> Self {
-        Self::Other(Box::pin(stream))
+        Self::Other(OtherStream { io: Box::pin(stream), progress: None })
+    }
+
+    /// A transport over TLS, and what the stream below it has taken.
+    #[cfg(feature = "tls")]
+    pub(crate) fn secured(stream: impl Stream, progress: Progress) -> Self {
+        Self::Other(OtherStream { io: Box::pin(stream), progress: Some(progress) })
     }
 
     pub(crate) fn into_split(self) -> (ReadHalf, WriteHalf) {
@@ -35,11 +49,17 @@ impl Transport {
                 let (read, write) = stream.into_split();
                 (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
             }
-            Self::Other(stream) => {
-                let (read, write) = tokio::io::split(stream);
-                (ReadHalf::Other(read), WriteHalf::Other(write))
+            Self::Other(OtherStream { io, progress }) => {
+                let (read, write) = tokio::io::split(io);
+                (ReadHalf::Other(read), WriteHalf::Other(Box::new(OtherHalf { io: write, progress })))
             }
         }
+    }
+}
+
+impl std::fmt::Debug for OtherStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OtherStream").field("progress", &self.progress).finish_non_exhaustive()
     }
 }
 
@@ -62,7 +82,7 @@ impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Other(stream) => stream.as_mut().poll_read(cx, buf),
+            Self::Other(stream) => stream.io.as_mut().poll_read(cx, buf),
         }
     }
 }
@@ -71,21 +91,21 @@ impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Other(stream) => stream.as_mut().poll_write(cx, bytes),
+            Self::Other(stream) => stream.io.as_mut().poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Other(stream) => stream.as_mut().poll_flush(cx),
+            Self::Other(stream) => stream.io.as_mut().poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Other(stream) => stream.as_mut().poll_shutdown(cx),
+            Self::Other(stream) => stream.io.as_mut().poll_shutdown(cx),
         }
     }
 }
@@ -119,9 +139,14 @@ impl AsyncRead for ReadHalf {
 /// The half that is written.
 pub(crate) enum WriteHalf {
     Tcp(tcp::OwnedWriteHalf),
-    Other(tokio::io::WriteHalf<Boxed>),
+    Other(Box<OtherHalf>),
     /// Given up.
     Gone,
+}
+
+pub(crate) struct OtherHalf {
+    io: tokio::io::WriteHalf<Boxed>,
+    progress: Option<Progress>,
 }
 
 /// Pieces that one system call writes at most.
@@ -177,17 +202,23 @@ impl WriteHalf {
             }
             (Self::Tcp(write), Attempt::Until(cx)) => Pin::new(write).poll_write_vectored(cx, slices),
             (Self::Other(write), attempt) => {
-                attempt.with(|cx| Pin::new(write).poll_write_vectored(cx, slices))
+                attempt.with(|cx| Pin::new(&mut write.io).poll_write_vectored(cx, slices))
             }
             (Self::Gone, _) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
+    }
+
+    /// Bytes that left the stream's own buffer so far, as far as that is known.
+    pub(crate) fn progress(&self) -> u64 {
+        let Self::Other(write) = self else { return 0 };
+        write.progress.as_ref().map_or(0, Progress::bytes)
     }
 
     /// Pushes what the stream itself buffers, as TLS does; a socket buffers nothing that could be flushed.
     pub(crate) fn poll_flush(&mut self, attempt: &mut Attempt<'_, '_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(_) | Self::Gone => Poll::Ready(Ok(())),
-            Self::Other(write) => attempt.with(|cx| Pin::new(write).poll_flush(cx)),
+            Self::Other(write) => attempt.with(|cx| Pin::new(&mut write.io).poll_flush(cx)),
         }
     }
 
@@ -195,7 +226,7 @@ impl WriteHalf {
     pub(crate) fn poll_shutdown(&mut self, attempt: &mut Attempt<'_, '_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(write) => attempt.with(|cx| Pin::new(write).poll_shutdown(cx)),
-            Self::Other(write) => attempt.with(|cx| Pin::new(write).poll_shutdown(cx)),
+            Self::Other(write) => attempt.with(|cx| Pin::new(&mut write.io).poll_shutdown(cx)),
             Self::Gone => Poll::Ready(Ok(())),
         }
     }

@@ -2,14 +2,13 @@
 
 use crate::link::Link;
 use crate::reader::Reader;
-use crate::receiver::{Event, Receiver};
+use crate::receiver::{Event, Receiver, Receiving};
 use crate::sender::{Sender, Sending, When};
 use crate::transport::Transport;
 use crate::{CloseCode, CloseFrame, Compress, Config, Error, Message, Role, TrySendError};
 use bytes::BytesMut;
 use futures_core::Stream;
 use futures_sink::Sink;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -74,7 +73,7 @@ impl WebSocket {
         let sender = Sender::new(link.clone());
         // A copy: what else the caller's buffer holds is not to be kept alive.
         let input = Input::from(&read_ahead[..]);
-        let receiver = Receiver::new(Reader::new(read, decoder, input, link, role, config));
+        let receiver = Receiver::new(Reader::new(read, decoder, input, link, config));
         Self { receiver, sender }
     }
 
@@ -93,8 +92,8 @@ impl WebSocket {
     /// A message is at most `limits.max_message_bytes` long. It may share the memory that it arrived in with its
     /// neighbours, and keeps at most sixty-four times its own size alive.
     #[inline]
-    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        poll_fn(|cx| self.receiver.poll_recv(cx)).await
+    pub fn recv(&mut self) -> Receiving<'_> {
+        self.receiver.recv()
     }
 
     /// Receives the next event, pings and pongs included; `None` after a normal close.

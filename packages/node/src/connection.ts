@@ -11,6 +11,7 @@ import { OpeningError, violationError } from './errors';
 import { type Kind, Link, type LinkHandler } from './link';
 import { type Opened, Opening, type OpeningListener, type OpeningPlan } from './opening';
 import type { Keepalive, Limits } from './options';
+import type { Rate } from './rate';
 import { type Done, SendQueue } from './send-queue';
 
 export type { Done };
@@ -19,6 +20,8 @@ export const CONNECTING = 0;
 export const OPEN = 1;
 export const CLOSING = 2;
 export const CLOSED = 3;
+/** Milliseconds that the peer has to end its direction of the transport, once all that this side says is written. */
+const END_TIMEOUT = 1000;
 /** The states by their names. */
 export const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const;
 
@@ -32,6 +35,7 @@ export interface ConnectionSettings {
   keepalive?: Keepalive | undefined;
   maxBufferedAmount?: number;
   bufferPolicy?: BufferPolicy;
+  messageRate?: Rate | undefined;
 }
 
 /** A connection as a socket object sees it. */
@@ -249,6 +253,16 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     }
   }
 
+  /** Ends the connection with a Close frame, and without waiting for one: the peer does as it should not. */
+  protected end(code: number, reason: string): void {
+    this.readyState = CLOSING;
+    this.#startCloseTimer();
+    this.inOrder(0, (link) => {
+      link.close(code, reason);
+      link.end();
+    });
+  }
+
   /** Ends the connection at once, whatever waits. */
   terminate(): void {
     if (this.readyState === CONNECTING) this.#giveUp();
@@ -323,6 +337,12 @@ export abstract class Connection implements LinkHandler, OpeningListener {
 
   drained(): void {}
 
+  /** Who has said its last ends the connection (RFC 6455 section 7.1.1); a peer that does not end it as well is not waited for. */
+  finished(): void {
+    clearTimeout(this.#closeTimer);
+    this.#endIn(Math.min(END_TIMEOUT, this.settings.limits.closeTimeout));
+  }
+
   #giveUp(): void {
     this.readyState = CLOSING;
     this.#opening?.abort();
@@ -334,8 +354,11 @@ export abstract class Connection implements LinkHandler, OpeningListener {
   }
 
   #startCloseTimer(): void {
-    if (this.#closeTimer !== undefined) return;
-    this.#closeTimer = setTimeout(() => this.link?.abort(), this.settings.limits.closeTimeout);
+    if (this.#closeTimer === undefined) this.#endIn(this.settings.limits.closeTimeout);
+  }
+
+  #endIn(milliseconds: number): void {
+    this.#closeTimer = setTimeout(() => this.link?.abort(), milliseconds);
     // The connection itself keeps the process alive as long as it is there.
     this.#closeTimer.unref();
   }

@@ -10,6 +10,12 @@ import { native } from './native';
 import * as memory from './shared-memory';
 import { allocateAmounts, Flags, Header, Send, Size, type SlicedBuffer, Told } from './shared-memory';
 
+/** Who is asked, before time acts, whether its peer takes what is sent to it. */
+export interface Watched {
+  /** False: there is nothing to watch any more. */
+  watch(): boolean;
+}
+
 /** Where bytes come from that are to be decoded: a transport over a stream. */
 export interface Source {
   /** The bytes to be decoded next; undefined where there are none now. */
@@ -33,7 +39,7 @@ const EMPTY = Buffer.alloc(0) as SlicedBuffer;
 const { aside, outgoing, outgoingRecords, records, slab } = memory;
 
 // Kept from here on: tests replace the global ones with clocks of their own.
-const { setInterval, clearInterval } = globalThis;
+const { setInterval, clearInterval, setImmediate } = globalThis;
 const { nextTick } = process;
 
 const links: (Link | undefined)[] = [];
@@ -49,6 +55,8 @@ let read: SlicedBuffer = EMPTY;
 let source: Source | undefined;
 let start = 0;
 const sources: Source[] = [];
+
+const watched = new Set<Watched>();
 
 let isFlushPlanned = false;
 
@@ -113,6 +121,16 @@ export function remove(id: number): void {
   }
 }
 
+/** Asks, once a second, whether a peer takes what is sent to it. */
+export function watch(one: Watched): void {
+  watched.add(one);
+}
+
+/** How many awaited messages are among what was taken last. */
+export function awaitedOfTaken(): number {
+  return records[Header.Awaited] as number;
+}
+
 /** Payload bytes that wait in a connection. */
 export function amountOf(id: number): number {
   return amounts[id] as number;
@@ -165,7 +183,7 @@ export function sendFragment(id: number, part: number, bytes: Uint8Array, isAwai
 }
 
 /** Sends a control frame. */
-export function control(id: number, opcode: 'ping' | 'pong', payload: Uint8Array): void {
+export function control(id: number, opcode: 'ping' | 'pong' | 'answerPing', payload: Uint8Array): void {
   native[opcode](id, payload);
   planFlush();
 }
@@ -333,9 +351,7 @@ function tell(link: Link, kindAndFlags: number, offset: number, length: number):
   }
   switch (kind) {
     case Told.Ping:
-      // The native core has answered it; over a stream nobody else sees to it that the answer leaves.
-      planFlush();
-      return link.handler.ping(Buffer.from(aside.subarray(offset, offset + length)));
+      return link.toldPing(Buffer.from(aside.subarray(offset, offset + length)));
     case Told.Pong:
       return link.handler.pong(Buffer.from(aside.subarray(offset, offset + length)));
     case Told.Close:
@@ -352,12 +368,22 @@ function tell(link: Link, kindAndFlags: number, offset: number, length: number):
       link.transport.write();
       return false;
     default:
-      link.transport.end();
+      link.toldFinished();
       return false;
   }
 }
 
+/** Time acts behind the reads of this turn: who answered while this thread was busy is not taken for silent. */
 function tick(): void {
+  setImmediate(letTimeAct);
+}
+
+function letTimeAct(): void {
+  for (const one of watched) {
+    if (!one.watch()) {
+      watched.delete(one);
+    }
+  }
   if (native.handleTimeouts()) {
     run();
   }
@@ -369,7 +395,7 @@ process.once('exit', () => {
   for (let count = native.collect(); count > 0; count = native.collect()) {
     for (let at = Header.Words; at < Header.Words + 4 * count; at += 4) {
       if (records[at + 1] === Told.Output) {
-        links[records[at] as number]?.transport.write();
+        links[records[at] as number]?.transport.write(Number.POSITIVE_INFINITY);
       }
     }
   }

@@ -1,19 +1,8 @@
 /**
- * `import 'vaiven/global'`: `WebSocket` and the events that belong to it are this package's from then on, as globals like
- * in a browser.
+ * `import 'vaiven/global'`: `WebSocket` and what belongs to it are globals from then on, like in a browser, where Node has
+ * none of its own.
  */
 
-import { CloseEvent, ErrorEvent } from './events';
-import { MessageEvent } from './message-event';
-import { WebSocket } from './websocket';
-import { WebSocketError } from './websocket-error';
-import { WebSocketStream } from './websocket-stream';
+import { addGlobals } from './globals';
 
-for (const value of [WebSocket, WebSocketStream, WebSocketError, CloseEvent, ErrorEvent, MessageEvent]) {
-  Object.defineProperty(globalThis, value.name, {
-    value,
-    configurable: true,
-    enumerable: false,
-    writable: true,
-  });
-}
+addGlobals();

@@ -44,6 +44,8 @@ export interface LinkHandler {
   ended(error: NodeJS.ErrnoException | null): boolean | undefined;
   /** Everything that was sent is handed to the system, after it could not be at once or somebody waited for it. */
   drained(): void;
+  /** This side has said its last, and ended its direction of the transport: only the peer's end is missing. */
+  finished(): void;
 }
 
 /** The names of `vaiven_proto::Violation`. */
@@ -121,10 +123,10 @@ export type Done = (error?: Error) => void;
 export interface Transport {
   /** The stream of Node's, for what it knows of addresses and certificates; also after the end. */
   readonly socket: Duplex;
-  /** Bytes wait to be written. */
-  write(): void;
-  /** Nothing more will be written: half-closes. */
-  end(): void;
+  /** Bytes wait to be written; `most` bounds how many the stream is given ahead of its needs. */
+  write(most?: number): void;
+  /** Nothing more will be written: half-closes. `ended` is called once all is handed to the system. */
+  end(ended: () => void): void;
   pause(): void;
   resume(): void;
   ref(): void;
@@ -140,6 +142,7 @@ export class Link {
   id: number;
   readonly handler: LinkHandler;
   readonly transport: Transport;
+  private readonly autoPong: boolean;
   private isClosing = false;
   private isFragmented = false;
   /** Who waits for their messages to be written, in the order of the messages. */
@@ -159,9 +162,8 @@ export class Link {
     const { deflate, keepalive } = options;
     const flags =
       (options.role === 'server' ? 1 : 0) |
-      (options.autoPong === false ? 2 : 0) |
-      (deflate?.serverNoContextTakeover ? 4 : 0) |
-      (deflate?.clientNoContextTakeover ? 8 : 0);
+      (deflate?.serverNoContextTakeover ? 2 : 0) |
+      (deflate?.clientNoContextTakeover ? 4 : 0);
     this.id = native.attach(
       flags,
       options.maxPayload,
@@ -174,12 +176,13 @@ export class Link {
       keepalive?.timeout ?? 0,
     );
     this.handler = handler;
+    this.autoPong = options.autoPong ?? true;
     engine.add(this, this.id);
     const isReleased = options.socket === 'released';
     const descriptor = engine.joinsEventLoop() ? descriptorOf(socket) : -1;
     this.transport =
       descriptor < 0
-        ? new StreamTransport(this, socket, head)
+        ? new StreamTransport(this, socket, head, keepalive !== undefined)
         : new LoopTransport(this, socket, descriptor, head, isReleased);
   }
 
@@ -326,6 +329,19 @@ export class Link {
   }
 
   // What follows is called by the engine and the transport.
+
+  /** The answers that the handler gave to earlier messages go first. */
+  toldPing(payload: Buffer): boolean | undefined {
+    if (this.autoPong && !this.isClosing) {
+      engine.control(this.id, 'answerPing', payload);
+    }
+    return this.handler.ping(payload);
+  }
+
+  /** Nothing more will be written. */
+  toldFinished(): void {
+    this.transport.end(() => this.handler.finished());
+  }
 
   /** The peer's Close frame. */
   toldClose(code: number, reason: string): boolean | undefined {

@@ -133,7 +133,10 @@ export class LoopTransport implements Transport, engine.Source {
 
   // The native core writes and ends by itself.
   write(): void {}
-  end(): void {}
+
+  end(ended: () => void): void {
+    ended();
+  }
 
   pause(): void {
     this.isPaused = true;

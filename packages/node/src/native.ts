@@ -1,14 +1,16 @@
 /**
  * Finds and loads the native core, and says in types what it exports.
  *
- * A build of this checkout goes first (VAIVEN_NATIVE names another one), then the package of this platform that npm
- * installed as an optional dependency of `vaiven`.
+ * The file that VAIVEN_NATIVE names goes first, then a build in this package's folder, made from the repository or by
+ * `npm install` where there is no package for the platform; then the package of this platform that npm installed as an
+ * optional dependency of `vaiven`.
  */
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type * as handshake from './handshake';
 import type { Addresses } from './link';
+import { platformPackage } from './platform';
 
 /** What crates/vaiven-node exports (functions.rs). A connection is the number that `attach` gave. */
 export interface Native {
@@ -81,10 +83,19 @@ export interface Native {
   close(connection: number, code: number, reason: string): void;
   /** Answers the peer's Close frame, or the rule that it broke. */
   answer(connection: number): void;
+  /** Answers a ping, behind the messages that wait. */
+  answerPing(connection: number, payload: Uint8Array): void;
   /** How many bytes wait for a stream to write them. */
   waiting(connection: number): number;
-  /** Fills `out` with exactly what waits, and says how many awaited messages are among it. */
+  /**
+   * Fills `out` with the first bytes that wait, and says how many payload bytes that are; `Header.Awaited` says how many
+   * awaited messages are written with them.
+   */
   take(connection: number, out: Uint8Array): number;
+  /** The peer of a stream takes what is sent to it, and so is there. */
+  progressed(connection: number): void;
+  /** How many bytes of a socket of Node's the peer's system does not have yet; 0 where that is not known. */
+  unacknowledged(descriptor: number): number;
   /** The payload of a record with a buffer of its own. */
   takeOwned(index: number): Buffer;
   /** Lets time act on every connection, and says whether there are notices to collect. */
@@ -95,27 +106,16 @@ export interface Native {
   heldBytes(connection: number): number;
 }
 
-/** `linux-x64-gnu`, `darwin-arm64`, `win32-x64-msvc`: the end of the name of a platform's package. */
-function platformName(): string {
-  const { platform, arch } = process;
-  if (platform === 'linux') {
-    const header = (process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined)
-      ?.header;
-    return `linux-${arch}-${header?.glibcVersionRuntime === undefined ? 'musl' : 'gnu'}`;
-  }
-  return platform === 'win32' ? `win32-${arch}-msvc` : `${platform}-${arch}`;
-}
-
 function load(): Native {
   const local = process.env.VAIVEN_NATIVE ?? join(__dirname, '..', 'native', 'vaiven.node');
   const isLocal = existsSync(local);
-  const wanted = isLocal ? local : `@vaiven/${platformName()}`;
+  const wanted = isLocal ? local : platformPackage();
   try {
     return require(wanted) as Native;
   } catch (cause) {
     const advice = isLocal
       ? 'build it again: npm run build:native'
-      : 'install it without --omit=optional, or build it with cargo: npm run build:native in packages/node';
+      : 'install without --omit=optional, or have Rust when you install: npm then builds it from source';
     throw new Error(`vaiven: the native core ${wanted} cannot be loaded; ${advice}`, { cause });
   }
 }

@@ -19,7 +19,7 @@ import { deflateConfig } from './extensions';
 import type { Agreement } from './handshake';
 import type { ClientOptions } from './options';
 import { isBadPort } from './ports';
-import { openTunnel } from './proxy';
+import { openTunnel, type Tunnel } from './proxy';
 import { headersBehind, isTrusted } from './redirect';
 import { takeTurn } from './turns';
 import { credentialsOf, hostOf, parseLooseURL, portOf } from './url';
@@ -69,7 +69,7 @@ export class Opening {
   readonly #listener: OpeningListener;
   #isOver = false;
   #request: http.ClientRequest | undefined;
-  #tunnel: http.ClientRequest | undefined;
+  #tunnel: Tunnel | undefined;
   #timer: NodeJS.Timeout | undefined;
   #endTurn: (() => void) | undefined;
   #redirects = 0;
@@ -266,11 +266,11 @@ export class Opening {
 }
 
 /** Destroys a request whose end interests nobody any more, its error the least. */
-function discard(request: http.ClientRequest | undefined): void {
+function discard(request: Tunnel | undefined): void {
   if (request === undefined) return;
   request.on('error', () => {});
   request.destroy();
-  request.socket?.destroy();
+  if ('socket' in request) request.socket?.destroy();
 }
 
 async function resolve(host: string, options: ClientOptions): Promise<Resolved> {

@@ -60,7 +60,7 @@ export interface ClientOptions
   maxFragments?: number | undefined;
   /** Offer permessage-deflate; true unless told. */
   perMessageDeflate?: boolean | DeflateOptions | undefined;
-  /** An HTTP proxy; `false` for none. Without it the environment is asked, but not in the face of `ws`. */
+  /** A proxy: `http:`, `https:` or `socks5:`; `false` for none. Without it the environment is asked, but not in the face of `ws`. */
   proxy?: string | URL | false | undefined;
   /** Answer pings; true unless told. */
   autoPong?: boolean | undefined;

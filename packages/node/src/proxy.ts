@@ -1,14 +1,17 @@
 /**
- * A tunnel through an HTTP proxy to the host of a WebSocket: the CONNECT method (RFC 9110 section 9.3.6), as RFC 6455
- * section 4.1 asks for `ws:` as well as for `wss:`.
+ * A tunnel through a proxy to the host of a WebSocket, as RFC 6455 section 4.1 asks for `ws:` as well as for `wss:`. With an
+ * HTTP proxy it is the method CONNECT (RFC 9110 section 9.3.6); socks.ts has the other kind.
  */
 
 import * as http from 'node:http';
 import * as https from 'node:https';
 import { BlockList, isIP, type Socket } from 'node:net';
 import type { TlsOptions } from './options';
+import { openSocksTunnel } from './socks';
 import { hostOf, portOf } from './url';
 
+/** `socks5h:` is curl's word for names that the proxy resolves, which it does here in either case. */
+const SCHEMES = ['http:', 'https:', 'socks5:', 'socks5h:'];
 const FOR_SECURE = ['wss_proxy', 'WSS_PROXY', 'https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'];
 // A CGI program finds a request's header field `Proxy` in HTTP_PROXY; so that name is not read, as curl does it.
 const FOR_PLAIN = ['ws_proxy', 'WS_PROXY', 'http_proxy', 'all_proxy', 'ALL_PROXY'];
@@ -31,8 +34,8 @@ export function parseProxy(value: string | URL, origin = "the option 'proxy'"): 
   const text = String(value);
   const full = text.includes('://') ? text : `http://${text}`;
   const url = URL.canParse(full) ? new URL(full) : undefined;
-  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
-    throw new TypeError(`${origin} is no URL of an HTTP proxy; write http://host:port or https://host:port`);
+  if (url === undefined || !SCHEMES.includes(url.protocol) || url.hostname === '') {
+    throw new TypeError(`${origin} is no URL of a proxy; write http://host:port, https: or socks5:`);
   }
   return url;
 }
@@ -65,13 +68,17 @@ function isWithin(address: string, exception: string): boolean {
   return block.check(address, family);
 }
 
-/** Asks the proxy for a way to the URL's host. Gives the request, for whoever gives up waiting. */
+/** What a tunnel is asked for with. */
+export type Tunnel = http.ClientRequest | Socket;
+
+/** Asks the proxy for a way to the URL's host. Gives what it asks with, for whoever gives up waiting. */
 export function openTunnel(
   proxy: URL,
   url: URL,
   tls: TlsOptions,
   done: (error: Error | null, socket?: Socket) => void,
-): http.ClientRequest {
+): Tunnel {
+  if (proxy.protocol.startsWith('socks')) return openSocksTunnel(proxy, url, done);
   const authority = `${url.hostname}:${portOf(url)}`;
   const isSecure = proxy.protocol === 'https:';
   const credentials = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { BufferPolicy, ConnectionSettings } from './connection';
 import { checkOrigin } from './handshake';
 import { type DeflateOptions, looseLimits } from './options';
+import type { Rate } from './rate';
 import type { WebSocket } from './websocket';
 import type { WsWebSocket } from './ws';
 
@@ -68,6 +69,10 @@ export interface ServerOptions {
   keepalive?: false | { interval?: number; timeout?: number } | undefined;
   /** The most payload bytes that may wait in a connection; without limit unless told, as with `ws`. */
   maxBufferedAmount?: number | undefined;
+  /** The most messages of a connection in a second, on average: a faster peer is ended with 1008. No limit unless told. */
+  messageRate?: number | undefined;
+  /** How many may come at once; twice the rate unless told. */
+  messageBurst?: number | undefined;
   /** `close`, unless told: end the connection with 1013. `drop`: refuse the message, and say so. */
   bufferPolicy?: BufferPolicy | undefined;
 }
@@ -75,6 +80,9 @@ export interface ServerOptions {
 const KEEPALIVE = { interval: 25_000, timeout: 10_000 };
 /** The longest time that Node's timers take. */
 const MAX_TIME = 2 ** 31 - 1;
+
+/** More than any connection brings. */
+const MAX_RATE = 1_000_000_000;
 
 /** What `perMessageDeflate: true` means: little memory for each connection, and nothing shared between messages. */
 const FRUGAL_DEFLATE: DeflateOptions = {
@@ -106,7 +114,17 @@ export function serverSettings(options: ServerOptions): ConnectionSettings {
       ? {}
       : { maxBufferedAmount: whole('maxBufferedAmount', maxBufferedAmount, Number.MAX_SAFE_INTEGER) }),
     bufferPolicy,
+    messageRate: rateFrom(options),
   };
+}
+
+function rateFrom({ messageRate, messageBurst }: ServerOptions): Rate | undefined {
+  if (messageRate === undefined) {
+    if (messageBurst === undefined) return undefined;
+    throw new TypeError("the option 'messageBurst' has no meaning without 'messageRate'");
+  }
+  const perSecond = whole('messageRate', messageRate, MAX_RATE);
+  return { perSecond, burst: whole('messageBurst', messageBurst ?? 2 * perSecond, 2 * MAX_RATE) };
 }
 
 /** The options of permessage-deflate, or false. */

@@ -49,6 +49,7 @@ export enum Header {
   InBatch = 4,
   Waiting = 5,
   OutBytes = 6,
+  Awaited = 7,
   /** How many there are. */
   Words = 16,
 }

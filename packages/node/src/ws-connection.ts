@@ -7,6 +7,7 @@ import { CLOSED, CLOSING, Connection, type ConnectionSettings } from './connecti
 import { Kind } from './link';
 import { toArrayBuffer } from './message-data';
 import { keep } from './payload';
+import { Bucket } from './rate';
 import type { Topics } from './topics';
 import type { WebSocket } from './websocket';
 
@@ -25,6 +26,9 @@ export class WsConnection extends Connection {
   /** What the socket has subscribed to. */
   subscriptions: Set<string> | undefined;
   readonly #eventsAreTasks: boolean;
+  /** What the peer may still send, where that is limited. */
+  readonly #bucket: Bucket | undefined;
+  #isTooFast = false;
   #isErrorEmitted = false;
 
   get socket(): WebSocket {
@@ -36,9 +40,11 @@ export class WsConnection extends Connection {
     super('nodebuffer', settings);
     this.#socket = socket;
     this.#eventsAreTasks = !allowSynchronousEvents;
+    if (settings.messageRate !== undefined) this.#bucket = new Bucket(settings.messageRate);
   }
 
   override message(bytes: Buffer, start: number, end: number, kind: Kind, owned: boolean): boolean {
+    if (this.#bucket !== undefined && !this.#mayCome(this.#bucket)) return false;
     const isBinary = kind === Kind.Binary;
     this.#socket.emit(
       'message',
@@ -46,6 +52,19 @@ export class WsConnection extends Connection {
       isBinary,
     );
     return this.#eventsAreTasks;
+  }
+
+  /** Whether a message is told. One that comes too fast, and what follows it, is not. */
+  #mayCome(bucket: Bucket): boolean {
+    if (this.#isTooFast || bucket.take()) return !this.#isTooFast;
+    this.#isTooFast = true;
+    this.end(1008, 'messages come faster than this server takes them');
+    return false;
+  }
+
+  override resume(): void {
+    if (this.isPaused) this.#bucket?.credit();
+    super.resume();
   }
 
   #binary(bytes: Buffer, start: number, end: number, owned: boolean): unknown {

@@ -10,17 +10,17 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { startServer } from './peers.mjs';
 
 const PACKAGE = fileURLToPath(new URL('..', import.meta.url));
-const GLOBAL = pathToFileURL(join(PACKAGE, 'dist/global.js')).href;
+const path = (name) => pathToFileURL(join(PACKAGE, 'dist', name)).href;
 
-/** Runs the text as a program with `WebSocket` of vaiven/global, and gives what it wrote. */
-function run(program, { URL: url = '', ...options } = {}) {
+/** Runs the text as a program with the package's own `WebSocket`, and gives what it wrote. */
+function run(program, { URL: url = '', imports = [path('global-replace.js')], ...options } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'vaiven-'));
   const file = join(folder, 'program.js');
   writeFileSync(file, program);
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      ['--expose-gc', '--import', GLOBAL, file],
+      ['--expose-gc', ...imports.flatMap((name) => ['--import', name]), file],
       { env: { ...process.env, TEST_URL: url }, timeout: 20_000, ...options },
       (error, stdout, stderr) => {
         rmSync(folder, { recursive: true });
@@ -156,15 +156,31 @@ describe('garbage collection', () => {
 });
 
 describe('vaiven/global', () => {
-  test('installs WebSocket and what belongs to it', async () => {
+  const names =
+    "['WebSocket', 'CloseEvent', 'ErrorEvent', 'MessageEvent', 'WebSocketStream', 'WebSocketError']";
+
+  test('installs WebSocket and what belongs to it where there is none', async () => {
     const { out } = await run(
-      `const names = ['WebSocket', 'CloseEvent', 'ErrorEvent', 'MessageEvent', 'WebSocketStream', 'WebSocketError'];
-       const own = names.map((name) => {
+      `const own = ${names}.map((name) => {
          const { enumerable, writable, configurable } = Object.getOwnPropertyDescriptor(globalThis, name);
          return [enumerable, writable, configurable].join();
        });
        console.log(new Set(own).size, own[0], 'on' in WebSocket.prototype, new CloseEvent('close').code);`,
+      { imports: ['data:text/javascript,delete globalThis.WebSocket', path('global.js')] },
     );
     assert.equal(out, '1 false,true,true true 0');
+  });
+
+  const node = 'data:text/javascript,globalThis.WebSocket = globalThis.CloseEvent = class OfNode {}';
+  const show = 'console.log(WebSocket.name, CloseEvent.name, WebSocketStream.name, WebSocketError.name)';
+
+  test('leaves alone what Node has', async () => {
+    const { out } = await run(show, { imports: [node, path('global.js')] });
+    assert.equal(out, 'OfNode OfNode WebSocketStream WebSocketError');
+  });
+
+  test('replaces it where that is asked for', async () => {
+    const { out } = await run(show, { imports: [node, path('global-replace.js')] });
+    assert.equal(out, 'WebSocket CloseEvent WebSocketStream WebSocketError');
   });
 });

@@ -2,13 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import https from 'node:https';
 import net from 'node:net';
 import { describe, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import NpmWebSocket from 'ws';
 import vaiven, { WebSocketServer } from '../dist/index.mjs';
-import { certificate } from './certificate.mjs';
-import { collect, connect, openRaw, serve } from './servers.mjs';
+import { collect, connect, frame, openRaw, openSecurely, serve, serveSecurely } from './servers.mjs';
 
 /** A server, a client, and the socket of the client on the server. */
 async function pair(t, options, clientOptions) {
@@ -68,6 +67,16 @@ describe('a socket of a server', () => {
     assert.deepEqual(await once(socket, 'pong'), [Buffer.from('from the server')]);
   });
 
+  test('answers first what came first, pings and messages', async (t) => {
+    const { server, port } = await serve(t);
+    server.on('connection', (socket) => socket.on('message', (data) => socket.send(data)));
+    const raw = await openRaw(port);
+    raw.write(Buffer.concat([frame(0x82, 'a'), frame(0x89, 'b'), frame(0x82, 'c'), frame(0x88, '')]));
+    raw.end();
+    const answers = Buffer.concat(await raw.toArray());
+    assert.equal(answers.toString('latin1'), '\x82\x01a\x8a\x01b\x82\x01c\x88\x00');
+  });
+
   test('answers no ping without autoPong', async (t) => {
     const { socket, client } = await pair(t, { autoPong: false });
     client.ping('first');
@@ -110,6 +119,81 @@ describe('a socket of a server', () => {
     assert.equal(socket.readyState, vaiven.CLOSING);
     assert.equal((await once(socket, 'close'))[0], 1006);
     deaf.destroy();
+  });
+});
+
+describe('a server ends the connection first', () => {
+  for (const [name, last, code] of [
+    ['behind both Close frames', frame(0x88, [0x03, 0xe8]), 1000],
+    ['behind a broken rule', frame(0x83, ''), 1006],
+  ]) {
+    test(`${name}, and waits for no peer that does not`, { timeout: 30_000 }, async (t) => {
+      const { server, port } = await serve(t, { closeTimeout: 600_000 });
+      const accepted = once(server, 'connection');
+      const raw = await openRaw(port, {}, undefined, { allowHalfOpen: true });
+      t.after(() => raw.destroy());
+      const [socket] = await accepted;
+      socket.on('error', () => {});
+      const closed = new Promise((resolve) => socket.on('close', resolve));
+      const answer = once(raw, 'data');
+      const ended = once(raw, 'end');
+      raw.write(last);
+      assert.equal((await answer)[0][0], 0x88);
+      await ended;
+      assert.equal(await closed, code);
+    });
+  }
+});
+
+describe('messages that come too fast', () => {
+  async function burst(t, options, count) {
+    const { server, port } = await serve(t, options);
+    const accepted = once(server, 'connection');
+    const raw = await openRaw(port);
+    const [socket] = await accepted;
+    let received = 0;
+    socket.on('message', () => {
+      received += 1;
+    });
+    raw.write(Buffer.concat([...Array(count).fill(frame(0x82, 'a')), frame(0x88, [0x03, 0xe8])]));
+    const answer = Buffer.concat(await raw.toArray());
+    return [received, answer.readUInt16BE(2)];
+  }
+
+  test('end the connection with 1008', async (t) => {
+    const options = { messageRate: 1, messageBurst: 5 };
+    assert.deepEqual(await burst(t, options, 4), [4, 1000]);
+    assert.deepEqual(await burst(t, options, 5), [5, 1000]);
+    assert.deepEqual(await burst(t, options, 6), [5, 1008]);
+  });
+
+  test('may come in bursts of twice the rate unless told', async (t) => {
+    assert.deepEqual(await burst(t, { messageRate: 10 }, 20), [20, 1000]);
+    assert.deepEqual(await burst(t, { messageRate: 10 }, 21), [20, 1008]);
+  });
+
+  test('are no concern unless told', async (t) => {
+    assert.deepEqual(await burst(t, {}, 10_000), [10_000, 1000]);
+  });
+
+  test('came while nothing was read, and are let be', async (t) => {
+    const { socket, client } = await pair(t, { messageRate: 10, messageBurst: 1 });
+    socket.pause();
+    for (let count = 0; count < 10; count += 1) client.send('a');
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const received = collect(socket, 'message', 10);
+    socket.resume();
+    await received;
+    assert.equal(socket.readyState, vaiven.OPEN);
+  });
+
+  test('have a limit that can be', () => {
+    for (const options of [{ messageRate: 0 }, { messageRate: 1, messageBurst: 0 }, { messageBurst: 1 }]) {
+      assert.throws(
+        () => new WebSocketServer({ noServer: true, ...options }),
+        /the option 'message(Rate|Burst)'/,
+      );
+    }
   });
 });
 
@@ -176,14 +260,9 @@ describe('the stream below', () => {
   });
 
   test('is the one of TLS where there is TLS', async (t) => {
-    const server = https.createServer(certificate());
-    const sockets = new WebSocketServer({ server, verifyClient: ({ secure }) => secure });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.after(() => server.close());
-    const accepted = once(sockets, 'connection');
-    const url = `wss://127.0.0.1:${server.address().port}`;
-    const client = await connect(url, { rejectUnauthorized: false });
+    const { server, port } = await serveSecurely(t, { verifyClient: ({ secure }) => secure });
+    const accepted = once(server, 'connection');
+    const client = await connect(`wss://127.0.0.1:${port}`, { rejectUnauthorized: false });
     const [socket] = await accepted;
     assert.ok(socket._socket.encrypted);
     client.send('hola');
@@ -235,6 +314,26 @@ describe('what waits in a connection', () => {
     slow.destroy();
   });
 
+  test('declines as a long message leaves', async (t) => {
+    const { server, port } = await serve(t);
+    const accepted = once(server, 'connection');
+    const peer = await openRaw(port);
+    const [socket] = await accepted;
+    const bytes = 32 << 20;
+    socket.send(Buffer.alloc(bytes));
+    const amounts = new Set();
+    let received = 0;
+    peer.on('data', (chunk) => {
+      received += chunk.length;
+      // What the peer has counts no more, but for what a stream of Node's has not reported yet.
+      assert.ok(socket.bufferedAmount <= bytes + (1 << 20) - received);
+      amounts.add(socket.bufferedAmount);
+      if (received === bytes + 10) peer.destroy();
+    });
+    await once(peer, 'close');
+    assert.ok(amounts.has(0) && amounts.size > 4, `${amounts.size} amounts`);
+  });
+
   test('may be just the limit, and not a byte more', async (t) => {
     const { socket } = await pair(t, { maxBufferedAmount: 1000, bufferPolicy: 'drop' });
     assert.equal(socket.send(Buffer.alloc(1001)), false);
@@ -267,20 +366,52 @@ describe('keepalive', () => {
     assert.deepEqual(await once(socket, 'message'), [Buffer.from('still here'), false]);
   });
 
-  test('lets a peer be that takes a long message slowly', async (t) => {
-    const { server, port } = await serve(t, { keepalive: { interval: 200, timeout: 200 } });
+  test('lets a peer be whose answers came while this thread had no time to read them', async (t) => {
+    const { server, port } = await serve(t, { keepalive: { interval: 1000, timeout: 1000 } });
     const accepted = once(server, 'connection');
-    const slow = await openRaw(port);
-    t.after(() => slow.destroy());
-    slow.pause();
+    const program = `
+      const { WebSocket } = require('ws');
+      new WebSocket('ws://127.0.0.1:${port}').on('ping', () => {});
+    `;
+    const peer = new Worker(program, { eval: true });
+    t.after(() => peer.terminate());
     const [socket] = await accepted;
-    socket.send(Buffer.alloc(64 << 20));
-    // Pings stand behind the message, so that none is answered; but three megabytes are taken in each second.
-    const reading = setInterval(() => slow.read(64 << 10), 20);
-    await new Promise((resolve) => setTimeout(resolve, 4500));
-    clearInterval(reading);
+    const block = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
+    // The package's own timer, of the same second, is the elder one: each time a ping has just left, and is answered
+    // while this thread is busy.
+    const blocking = setInterval(() => setImmediate(block), 1000);
+    await new Promise((resolve) => setTimeout(resolve, 9_000));
+    clearInterval(blocking);
+    await turn();
     assert.equal(socket.readyState, vaiven.OPEN);
-    // One that takes nothing any more is given up.
-    assert.equal((await once(socket, 'close'))[0], 1006);
   });
+});
+
+describe('keepalive lets a peer be that slowly takes', { concurrency: 4 }, () => {
+  // The shorter message is wholly in the system's hands; of the longer one the most waits here.
+  for (const [scheme, bytes] of [
+    ['ws', 2 << 20],
+    ['ws', 64 << 20],
+    ['wss', 2 << 20],
+    ['wss', 64 << 20],
+  ]) {
+    test(`${bytes >> 20} MiB over ${scheme}`, async (t) => {
+      const keepalive = { interval: 1000, timeout: 4000 };
+      const { server, port } = await (scheme === 'ws' ? serve : serveSecurely)(t, { keepalive });
+      const accepted = once(server, 'connection');
+      const slow = await (scheme === 'ws' ? openRaw : openSecurely)(port);
+      t.after(() => slow.destroy());
+      slow.pause();
+      const [socket] = await accepted;
+      socket.send(Buffer.alloc(bytes));
+      // Pings stand behind the message, so that none is answered. The reader and the keepalive share one thread: what
+      // delays one delays the other.
+      const reading = setInterval(() => slow.read(8 << 10), 100);
+      await new Promise((resolve) => setTimeout(resolve, 10_000));
+      clearInterval(reading);
+      assert.equal(socket.readyState, vaiven.OPEN);
+      // One that takes nothing any more is given up.
+      assert.equal((await once(socket, 'close'))[0], 1006);
+    });
+  }
 });

@@ -1,8 +1,11 @@
 // Servers of this package, and requests to them as bytes.
 
 import { once } from 'node:events';
+import https from 'node:https';
 import net from 'node:net';
+import tls from 'node:tls';
 import vaiven, { WebSocketServer } from '../dist/index.mjs';
+import { certificate } from './certificate.mjs';
 
 export const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 
@@ -13,6 +16,17 @@ export async function serve(t, options = {}, onConnection = () => {}) {
   await once(server, 'listening');
   t.after(() => server.drain({ timeout: 1 }).catch(() => server.close()));
   return { server, port: server.address().port, url: `ws://127.0.0.1:${server.address().port}/` };
+}
+
+/** The same over TLS. */
+export async function serveSecurely(t, options = {}) {
+  const below = https.createServer(certificate());
+  const server = new WebSocketServer({ server: below, ...options });
+  below.listen(0, '127.0.0.1');
+  await once(below, 'listening');
+  t.after(() => below.close());
+  t.after(() => server.drain({ timeout: 1 }).catch(() => server.close()));
+  return { server, port: below.address().port };
 }
 
 /** A client in the manner of `ws`, once it is open. */
@@ -49,9 +63,24 @@ export function converse(port, bytes) {
   });
 }
 
+/** A frame as a client sends it, masked with a key of zeros, which leaves the payload as it is. */
+export function frame(first, payload) {
+  const bytes = Buffer.from(payload);
+  return Buffer.concat([Buffer.from([first, 0x80 | bytes.length, 0, 0, 0, 0]), bytes]);
+}
+
 /** A connection behind its opening handshake, as a plain socket. */
-export async function openRaw(port, changes, line) {
-  const socket = net.connect(port, '127.0.0.1', () => socket.write(request(changes, line)));
+export function openRaw(port, changes, line, options = {}) {
+  return upgrade(net.connect({ port, host: '127.0.0.1', ...options }), request(changes, line));
+}
+
+/** The same over TLS. */
+export function openSecurely(port) {
+  return upgrade(tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }), request());
+}
+
+async function upgrade(socket, bytes) {
+  socket.write(bytes);
   const [head] = await once(socket, 'data');
   return Object.assign(socket, { head: head.toString('latin1') });
 }

@@ -57,6 +57,8 @@ export class Recorder {
     this.record('drained');
   }
 
+  finished() {}
+
   /** The events but for `drained`, once there are so many. */
   async first(count) {
     for (;;) {

@@ -52,7 +52,7 @@ before(() => {
 
 after(() => rmSync(folder, { recursive: true }));
 
-/** A script of the repository as a process: `node --import vaiven/global script.js`. */
+/** A script of the repository as a process: `node --import vaiven/global/replace script.js`. */
 class Script {
   output = '';
 
@@ -62,7 +62,7 @@ class Script {
     assert.notEqual(filled, script, `${file} has an address to fill in`);
     const copy = join(folder, `${process.hrtime.bigint()}.js`);
     writeFileSync(copy, filled);
-    this.child = spawn(process.execPath, ['--import', 'vaiven/global', copy], {
+    this.child = spawn(process.execPath, ['--import', 'vaiven/global/replace', copy], {
       cwd: fileURLToPath(new URL('..', import.meta.url)),
       stdio: ['ignore', 'pipe', 'pipe'],
     });

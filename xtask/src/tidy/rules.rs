@@ -28,10 +28,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("vaiven-proto", &[]),
     ("vaiven", &["vaiven-proto"]),
     ("vaiven-hub", &["vaiven-proto", "vaiven"]),
+    ("vaiven-client", &["vaiven-proto", "vaiven"]),
     ("vaiven-arena", &[]),
     ("vaiven-demos", &["vaiven-hub", "vaiven-arena"]),
     ("vaiven-server", &["vaiven-proto", "vaiven", "vaiven-hub", "vaiven-demos"]),
-    ("vaiven-cli", &["vaiven-proto", "vaiven", "vaiven-hub", "vaiven-server"]),
+    ("vaiven-cli", &["vaiven-proto", "vaiven", "vaiven-client", "vaiven-hub", "vaiven-server"]),
     ("vaiven-node", &["vaiven-proto"]),
 ];
 

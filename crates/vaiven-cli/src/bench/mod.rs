@@ -8,7 +8,6 @@
 mod alarm;
 mod exit;
 mod fault;
-mod files;
 mod job;
 mod lane;
 mod open;
@@ -69,7 +68,7 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     let options = Options::from_arg_matches(matches).expect("clap has checked the arguments");
     let outcome = options.plan().and_then(|plan| {
-        files::make_room(plan.connections, plan.workers as u64)?;
+        crate::files::make_room(plan.connections, plan.workers as u64)?;
         let rss_before = server_usage(&plan)?.map(|usage| usage.rss);
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;

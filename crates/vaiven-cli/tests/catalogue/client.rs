@@ -43,9 +43,14 @@ fn other_client() -> Option<Command> {
     Some(command)
 }
 
+/// Whether another client than ours is played.
+pub(crate) fn is_other() -> bool {
+    std::env::var_os("CATALOGUE_CLIENT").is_some()
+}
+
 /// What is expected to be told: of another client no more than how the connection ended.
 pub(crate) fn expected(outcome: &str) -> &str {
-    if other_client().is_none() {
+    if !is_other() {
         return outcome;
     }
     match outcome.split(' ').next() {
@@ -80,8 +85,7 @@ fn start_other(mut command: Command, setup: &ClientSetup, url: &str) -> Receiver
 /// of the runner's, and sends nothing by itself.
 pub(crate) fn lacks(setup: &ClientSetup) -> bool {
     let does = setup.does.as_deref().unwrap_or("echo");
-    other_client().is_some()
-        && (setup.redirects || setup.trusts.is_some() || !matches!(does, "echo" | "close"))
+    is_other() && (setup.redirects || setup.trusts.is_some() || !matches!(does, "echo" | "close"))
 }
 
 fn client(setup: &ClientSetup) -> Client {

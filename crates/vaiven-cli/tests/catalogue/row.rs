@@ -14,7 +14,7 @@ pub(crate) enum Role {
     Client,
     /// Both, each by the same play.
     Both,
-    /// The class for JavaScript, which does not run here.
+    /// The class for JavaScript, where that is the other client that is played.
     Javascript,
 }
 
@@ -81,6 +81,9 @@ pub(crate) struct Row {
     pub(crate) slow: bool,
     /// The play is cut at every byte of what it sends.
     pub(crate) cut: Option<Cut>,
+    /// By which standard the class for JavaScript has another outcome, which is a row of its own.
+    #[serde(default)]
+    pub(crate) not_javascript: String,
     /// What happens, line by line.
     #[serde(default)]
     pub(crate) play: String,

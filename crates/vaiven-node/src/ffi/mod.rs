@@ -5,7 +5,7 @@
 
 #![expect(unsafe_code, reason = "Node-API and libuv are C interfaces")]
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub(crate) mod descriptor;
 mod env;
 mod memory;

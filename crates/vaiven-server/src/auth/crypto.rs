@@ -30,6 +30,7 @@ enum Key {
     Rsa(&'static RsaParameters, RsaPublicKeyComponents<Vec<u8>>),
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "jsonwebtoken asks for it")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     let algorithm = *algorithm;
     let wanted = family(algorithm).ok_or(ErrorKind::UnsupportedAlgorithm)?;
@@ -42,13 +43,14 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
             let parameters = rsa(algorithm).ok_or(ErrorKind::InvalidKeyFormat)?;
             Key::Rsa(parameters, RsaPublicKeyComponents { n: n.clone(), e: e.clone() })
         }
-        DecodingKeyKind::SecretOrDer(bytes) => match hash(algorithm) {
-            Some(hash) => Key::Hmac(hmac::Key::new(hash, bytes)),
-            None => {
+        DecodingKeyKind::SecretOrDer(bytes) => {
+            if let Some(hash) = hash(algorithm) {
+                Key::Hmac(hmac::Key::new(hash, bytes))
+            } else {
                 let parameters = public(algorithm).ok_or(ErrorKind::UnsupportedAlgorithm)?;
                 Key::Public(UnparsedPublicKey::new(parameters, bytes.clone()))
             }
-        },
+        }
     };
     Ok(Box::new(RingVerifier { algorithm, key }))
 }

@@ -83,7 +83,7 @@ impl Jwks {
                 *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
             }
             None => {
-                tracing::warn!(url = %self.url, "token_jwks_url gives no keys; those that are known stay")
+                tracing::warn!(url = %self.url, "token_jwks_url gives no keys; those that are known stay");
             }
         }
     }

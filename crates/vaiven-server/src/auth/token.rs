@@ -166,8 +166,8 @@ mod tests {
     }
 
     fn tokens(change: impl FnOnce(&mut Settings)) -> Tokens {
-        let mut settings = Settings::default();
-        settings.token_secret = Some(Secret(SECRET.to_owned()));
+        let token_secret = Some(Secret(SECRET.to_owned()));
+        let mut settings = Settings { token_secret, ..Settings::default() };
         change(&mut settings);
         Tokens::new(&settings).unwrap().unwrap()
     }

@@ -2,7 +2,7 @@
 
 use super::End;
 use super::outlet::{ClientOutlet, retry_after};
-use super::v1::{Joined, Known, MAX_PUBLISHING, Session};
+use super::v1::{Joined, Known, MAX_PUBLISHING, Session, farewell};
 use crate::auth::{Action, AuthError, Decision, Identity, decide};
 use crate::identity::{client_name, random_secret};
 use crate::protocol::code::ErrorCode;
@@ -31,6 +31,9 @@ const REFRESH_AHEAD: Duration = Duration::from_secs(20);
 
 /// A command that is not finished yet.
 pub(super) type Pending = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// The word of others about whether a client may do something.
+type Admission = Pin<Box<dyn Future<Output = Result<(), AuthError>> + Send>>;
 
 /// What became of a command.
 pub(super) enum Done {
@@ -97,7 +100,7 @@ impl Session<'_> {
             Command::Unsubscribe(named) => return self.unsubscribe(id, &named),
             Command::Publish(publish) => self.publish(id, publish).err(),
             Command::History(history) => self.history(id, history).err(),
-            Command::Presence(named) => self.presence(id, named).err(),
+            Command::Presence(named) => self.presence(id, &named).err(),
             Command::Refresh(refresh) => {
                 let auth = Arc::clone(&self.app.auth);
                 self.wait(async move {
@@ -122,7 +125,7 @@ impl Session<'_> {
     fn connect(&mut self, id: Option<u64>, connect: Connect, then: Option<Request>) -> Result<(), End> {
         let Connect { token, session } = connect;
         if token.as_ref().is_some_and(|token| token.len() > crate::auth::MAX_TOKEN_BYTES) {
-            return Err(self.farewell(CloseCode::POLICY, "a token of more than 8 KiB", None));
+            return Err(farewell(CloseCode::POLICY, "a token of more than 8 KiB", None));
         }
         let shown = if token.is_none() { self.shown.take() } else { None };
         let auth = Arc::clone(&self.app.auth);
@@ -140,7 +143,7 @@ impl Session<'_> {
     pub(super) fn finish(&mut self, done: Done) -> Result<(), End> {
         match done {
             Done::Identified { id, session, identity, then } => {
-                let identity = identity.map_err(|error| self.turned_away(&error))?;
+                let identity = identity.map_err(|error| Self::turned_away(&error))?;
                 self.welcome(id, session, identity)?;
                 match then {
                     Some(request) => self.begin(request),
@@ -150,7 +153,7 @@ impl Session<'_> {
             Done::Refreshed { id, identity } => self.refreshed(id, identity),
             Done::Joined { id, joined } => match joined {
                 Ok(joined) => {
-                    self.joined.push(joined);
+                    self.joined.push(*joined);
                     self.registered.in_channels(self.joined.len());
                     Ok(())
                 }
@@ -173,7 +176,7 @@ impl Session<'_> {
     }
 
     /// Why a client may not connect.
-    fn turned_away(&self, error: &AuthError) -> End {
+    fn turned_away(error: &AuthError) -> End {
         let (code, reason, retry) = match error {
             AuthError::Unauthorized(why) => (CloseCode::new(3000), *why, None),
             AuthError::Forbidden => (CloseCode::new(3003), "this user may not connect", None),
@@ -181,7 +184,7 @@ impl Session<'_> {
                 (CloseCode::TRY_AGAIN, "tokens cannot be checked for now", Some(5 * RETRY))
             }
         };
-        self.farewell(code, reason, retry)
+        farewell(code, reason, retry)
     }
 
     fn welcome(&mut self, id: Option<u64>, session: Option<String>, identity: Identity) -> Result<(), End> {
@@ -236,7 +239,7 @@ impl Session<'_> {
 
     fn subscribe(&mut self, id: Option<u64>, subscribe: Subscribe) -> Result<(), Refused> {
         let Subscribe { channel, since, last, presence } = subscribe;
-        let (channel, access) = self.find(channel, |namespace| namespace.subscribe)?;
+        let (channel, access) = self.find(&channel, |namespace| namespace.subscribe)?;
         if self.joined.iter().any(|joined| joined.channel == channel) {
             return Err(Refused::new(ErrorCode::AlreadySubscribed, "this client is subscribed already"));
         }
@@ -251,7 +254,7 @@ impl Session<'_> {
             info: known.identity.info_json(),
         };
         let options = SubscribeOptions {
-            since: since.map(position),
+            since: since.as_ref().map(position),
             last: last.unwrap_or(0) as usize,
             member: Some(member),
             watch_presence: presence,
@@ -282,7 +285,7 @@ impl Session<'_> {
 
     fn publish(&mut self, id: Option<u64>, mut publish: Publish) -> Result<(), Refused> {
         let name = std::mem::take(&mut publish.channel);
-        let (channel, access) = self.find(name, |namespace| namespace.publish)?;
+        let (channel, access) = self.find(&name, |namespace| namespace.publish)?;
         match self.admit(access, Action::Publish, &channel)? {
             None => self.hand_over(id, &channel, publish),
             Some(admitted) => self.wait(async move {
@@ -339,10 +342,10 @@ impl Session<'_> {
 
     fn history(&mut self, id: Option<u64>, history: History) -> Result<(), Refused> {
         let History { channel, since, limit, reverse } = history;
-        let (channel, access) = self.find(channel, |namespace| namespace.subscribe)?;
+        let (channel, access) = self.find(&channel, |namespace| namespace.subscribe)?;
         let admitted = self.admit(access, Action::Subscribe, &channel)?;
         let limit = limit.unwrap_or(MAX_HISTORY) as usize;
-        let query = HistoryQuery { since: since.map(position), limit, reverse };
+        let query = HistoryQuery { since: since.as_ref().map(position), limit, reverse };
         let hub = self.app.hub.clone();
         self.wait(async move {
             if let Some(admitted) = admitted
@@ -368,8 +371,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn presence(&mut self, id: Option<u64>, named: Named) -> Result<(), Refused> {
-        let (channel, access) = self.find(named.channel, |namespace| namespace.subscribe)?;
+    fn presence(&mut self, id: Option<u64>, named: &Named) -> Result<(), Refused> {
+        let (channel, access) = self.find(&named.channel, |namespace| namespace.subscribe)?;
         let admitted = self.admit(access, Action::Subscribe, &channel)?;
         let hub = self.app.hub.clone();
         self.wait(async move {
@@ -393,10 +396,10 @@ impl Session<'_> {
     /// The channel of a name, and a rule of its namespace.
     fn find(
         &self,
-        name: String,
+        name: &str,
         rule: impl Fn(&crate::settings::Namespace) -> Access,
     ) -> Result<(ChannelName, Access), Refused> {
-        let channel = ChannelName::parse(&name)
+        let channel = ChannelName::parse(name)
             .map_err(|error| Refused::new(ErrorCode::ChannelName, error.to_string()))?;
         let namespace = self.app.namespace(&channel).ok_or_else(unknown_namespace)?;
         let access = rule(namespace);
@@ -409,7 +412,7 @@ impl Session<'_> {
         access: Access,
         action: Action,
         channel: &ChannelName,
-    ) -> Result<Option<Pin<Box<dyn Future<Output = Result<(), AuthError>> + Send>>>, Refused> {
+    ) -> Result<Option<Admission>, Refused> {
         let known = self.known();
         match decide(access, action, channel.as_str(), &known.identity) {
             Decision::Yes => Ok(None),
@@ -487,7 +490,7 @@ async fn join(
     Done::Joined { id, joined: Ok(Box::new(Joined { channel, subscription })) }
 }
 
-fn position(since: Since) -> Position {
+fn position(since: &Since) -> Position {
     Position { epoch: Epoch::new(&since.epoch), offset: since.offset }
 }
 

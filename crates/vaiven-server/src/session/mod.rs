@@ -175,3 +175,43 @@ pub(crate) fn refuse(error: &AuthError) -> Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use vaiven_hub::{ChannelName, NewPublication};
+
+    /// A fault in the task of one client ends that client with 1011, which can come back; the others hear on, and after
+    /// the grace nobody is shown who is not there.
+    #[tokio::test]
+    async fn a_fault_ends_one_connection_with_1011_and_leaves_no_trace() {
+        let app = App::for_test(Settings::default());
+        let sala = ChannelName::parse("sala").unwrap();
+        let (mut other, mut server) = vaiven::pair();
+        let mut plan = Plan::new(&app, &Route::Room("sala".to_owned()), None).await.unwrap();
+        let staying = tokio::spawn(async move { plan.run(&mut server).await });
+        let (mut client, mut server) = vaiven::pair();
+        let faulty = Arc::clone(&app);
+        let ended = tokio::spawn(async move {
+            let label = RouteLabel { route: "/c/{room}" };
+            let _counted = Counted::new(&faulty.metrics, &label, server.sender());
+            let seat = Seat::reserve(&faulty, "sala", Identity::default()).await.unwrap();
+            let _known = faulty.sessions.enter_plain(server.sender(), seat.publisher(), "/c/{room}");
+            let _seat = seat;
+            server.recv().await.unwrap();
+            panic!("a fault");
+        });
+        client.send("hola").await.unwrap();
+        assert!(ended.await.is_err());
+        assert!(client.recv().await.unwrap().is_none());
+        assert_eq!(client.close_frame().map(|frame| frame.code), Some(CloseCode::INTERNAL));
+        app.hub.publish(&sala, NewPublication::json("\"still here\"")).await.unwrap();
+        assert_eq!(other.recv().await.unwrap(), Some("still here".into()));
+        assert_eq!((app.hub.figures().subscribers, app.sessions.len()), (1, 1));
+        let text = app.metrics.text();
+        assert!(text.contains("vaiven_closes_total{code=\"1011\"} 1"), "{text}");
+        drop(other);
+        staying.await.unwrap();
+    }
+}

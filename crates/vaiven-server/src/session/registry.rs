@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 use std::time::Instant;
+use tokio::sync::Notify;
 use vaiven::{CloseFrame, Sender};
 use vaiven_hub::Publisher;
 
@@ -14,6 +15,8 @@ use vaiven_hub::Publisher;
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     open: Mutex<Slab<Arc<Entry>>>,
+    /// Told when the last one has gone.
+    emptied: Notify,
 }
 
 /// A connection that is known. Dropped, it is not any more.
@@ -115,13 +118,26 @@ impl Sessions {
     pub(crate) fn send_away(&self, which: &Which<'_>, farewell: &Farewell) -> usize {
         let entries = self.all();
         let meant: Vec<_> = entries.iter().filter(|entry| entry.is(which)).collect();
-        meant.iter().for_each(|entry| entry.end(farewell.clone()));
+        for entry in &meant {
+            entry.end(farewell.clone());
+        }
         meant.len()
     }
 
     /// All that are open now, each of which can be sent away.
     pub(crate) fn leavers(&self) -> impl ExactSizeIterator<Item = impl FnOnce(Farewell) + use<>> + use<> {
         self.all().into_iter().map(|entry| move |farewell| entry.end(farewell))
+    }
+
+    /// Waits until none is open.
+    pub(crate) async fn all_gone(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.len() == 0 {
+                return;
+            }
+            emptied.await;
+        }
     }
 
     fn all(&self) -> Vec<Arc<Entry>> {
@@ -191,7 +207,13 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let entry = self.sessions.lock().try_remove(self.key);
+        let mut open = self.sessions.lock();
+        let entry = open.try_remove(self.key);
+        let is_last = open.is_empty();
+        drop(open);
+        if is_last {
+            self.sessions.emptied.notify_waiters();
+        }
         drop(entry);
     }
 }

@@ -54,7 +54,7 @@ impl Seat {
             .hub
             .subscribe(&channel, options, Arc::clone(&outlet) as _, &Plain)
             .await
-            .map_err(refuse_full)?;
+            .map_err(|error| refuse_full(&error))?;
         let publisher = Publisher { client, user: identity.user.clone() };
         let publish = namespace.publish;
         Ok(Self { channel, subscription, outlet, publisher, identity, publish })
@@ -93,7 +93,7 @@ impl Seat {
         let mut inbox = Inbox::new(app);
         let mut publishing = Vec::new();
         loop {
-            let next = poll_fn(|cx| self.poll_next(&mut inbox, &mut publishing, socket, cx)).await?;
+            let next = poll_fn(|cx| poll_next(&mut inbox, &mut publishing, socket, cx)).await?;
             let Some(message) = next else { return Ok(()) };
             match self.publish {
                 Access::Anyone => {}
@@ -115,34 +115,33 @@ impl Seat {
         };
         NewPublication { publisher: Some(self.publisher.clone()), ..NewPublication::new(data) }
     }
+}
 
-    /// The next message, when few enough publications are under way.
-    #[inline]
-    fn poll_next(
-        &self,
-        inbox: &mut Inbox<'_>,
-        publishing: &mut Vec<Publishing>,
-        socket: &mut WebSocket,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Message>, End>> {
-        let mut at = 0;
-        while at < publishing.len() {
-            match Pin::new(&mut publishing[at]).poll(cx) {
-                Poll::Pending => at += 1,
-                Poll::Ready(outcome) => {
-                    // Their order does not matter: nobody is told of them.
-                    drop(publishing.swap_remove(at));
-                    if let Err(error) = outcome {
-                        return Poll::Ready(Err(failed(&error)));
-                    }
+/// The next message, when few enough publications are under way.
+#[inline]
+fn poll_next(
+    inbox: &mut Inbox<'_>,
+    publishing: &mut Vec<Publishing>,
+    socket: &mut WebSocket,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Message>, End>> {
+    let mut at = 0;
+    while at < publishing.len() {
+        match Pin::new(&mut publishing[at]).poll(cx) {
+            Poll::Pending => at += 1,
+            Poll::Ready(outcome) => {
+                // Their order does not matter: nobody is told of them.
+                drop(publishing.swap_remove(at));
+                if let Err(error) = outcome {
+                    return Poll::Ready(Err(failed(&error)));
                 }
             }
         }
-        if publishing.len() >= MAX_PUBLISHING {
-            return Poll::Pending;
-        }
-        inbox.poll_next(socket, cx)
     }
+    if publishing.len() >= MAX_PUBLISHING {
+        return Poll::Pending;
+    }
+    inbox.poll_next(socket, cx)
 }
 
 /// A plain member hears of what was not published only by the end of its connection.
@@ -153,7 +152,7 @@ fn failed(error: &PublishError) -> End {
     }
 }
 
-fn refuse_full(error: SubscribeError) -> Refusal {
+fn refuse_full(error: &SubscribeError) -> Refusal {
     let (code, message) = match error {
         SubscribeError::UnknownNamespace => return Refusal::not_found(),
         SubscribeError::TooManyChannels => {

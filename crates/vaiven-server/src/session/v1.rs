@@ -63,7 +63,7 @@ pub(super) struct Session<'a> {
     pub(super) shown: Option<Box<Identity>>,
     /// Who it is, from then on.
     pub(super) known: Option<Box<Known>>,
-    pub(super) joined: Vec<Box<Joined>>,
+    pub(super) joined: Vec<Joined>,
     publishing: Vec<InFlight>,
     /// What waits for room to be said. Nothing else happens until it is.
     unsaid: Option<Box<Unsaid>>,
@@ -203,11 +203,11 @@ impl<'a> Session<'a> {
             Ok(request) => self.begin(request),
             Err(Rejection::TooDeep) => {
                 let retry = Some(Duration::from_secs(10));
-                Err(self.farewell(CloseCode::POLICY, "JSON that nests deeper than 64", retry))
+                Err(farewell(CloseCode::POLICY, "JSON that nests deeper than 64", retry))
             }
             Err(Rejection::NotJson) => {
                 let reason = "a binary message begins with a line of JSON";
-                Err(self.farewell(CloseCode::UNSUPPORTED, reason, None))
+                Err(farewell(CloseCode::UNSUPPORTED, reason, None))
             }
             Err(Rejection::Error { id, code, message }) => self.fail(id, code, &message, None),
         }
@@ -247,10 +247,6 @@ impl<'a> Session<'a> {
         self.say(Reply::Error(Failure { id, code, message, retry }).to_message())
     }
 
-    pub(super) fn farewell(&self, code: CloseCode, reason: &'static str, retry: Option<Duration>) -> End {
-        End::Close(Farewell { code, reason, retry: retry.map(retry_after) })
-    }
-
     /// What time brings: a ping, a request for a new token, the end of the old one.
     fn on_timer(&mut self) -> Result<(), End> {
         let now = Instant::now();
@@ -260,12 +256,12 @@ impl<'a> Session<'a> {
             && self.pending.is_none()
         {
             let reason = "no `connect` with a token in 10 s";
-            return Err(self.farewell(CloseCode::new(3008), reason, Some(Duration::from_secs(1))));
+            return Err(farewell(CloseCode::new(3008), reason, Some(Duration::from_secs(1))));
         }
         let mut refreshes = false;
         if let Some(known) = &mut self.known {
             if known.expires_at.is_some_and(|at| at <= now) {
-                return Err(self.farewell(CloseCode::new(3000), "the token has ended", None));
+                return Err(farewell(CloseCode::new(3000), "the token has ended", None));
             }
             refreshes = known.refresh_at.take_if(|at| *at <= now).is_some();
         }
@@ -294,10 +290,17 @@ impl<'a> Session<'a> {
     fn end(&mut self, ended: &Result<(), End>) {
         match ended {
             Ok(()) => {
-                std::mem::take(&mut self.joined).into_iter().for_each(|joined| joined.subscription.leave())
+                for joined in std::mem::take(&mut self.joined) {
+                    joined.subscription.leave();
+                }
             }
             Err(End::Close(farewell)) => self.outlet.close(farewell),
             Err(End::Error(_)) => {}
         }
     }
+}
+
+/// The end of a client that is sent away, to come back about then if at all.
+pub(super) fn farewell(code: CloseCode, reason: &'static str, retry: Option<Duration>) -> End {
+    End::Close(Farewell { code, reason, retry: retry.map(retry_after) })
 }

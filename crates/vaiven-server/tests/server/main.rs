@@ -8,6 +8,7 @@ mod http;
 mod origin;
 mod rooms;
 mod stop;
+mod store;
 mod stream;
 mod support;
 mod tls;

@@ -1,6 +1,8 @@
 //! The end of a server.
 
 use crate::support::{TestServer, closed, patiently};
+use crate::v1::Client;
+use serde_json::json;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use vaiven::CloseCode;
@@ -67,4 +69,43 @@ async fn a_late_websocket_that_does_not_answer_is_one_that_is_dropped() {
     server.metric_becomes("vaiven_members", 1.0).await;
     assert_eq!(server.stop(CloseCode::RESTART).await.dropped, 1);
     drop(wire);
+}
+
+#[tokio::test]
+async fn a_client_is_told_when_to_come_back_after_what_is_under_way_was_answered() {
+    let server = TestServer::start().await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        let mut client = Client::connect(&server).await;
+        client.send(json!({"type": "publish", "id": 1, "channel": "sala", "data": 1})).await;
+        clients.push(client);
+    }
+    server.metric_becomes("vaiven_publications_total", 5.0).await;
+    let told = tokio::spawn(async move {
+        let mut slots = Vec::new();
+        for client in &mut clients {
+            assert_eq!(client.next_of("ok").await["id"], 1);
+            let last = client.next_of("disconnect").await;
+            assert_eq!(last["code"], 1012, "{last}");
+            slots.push(last["retry"].as_u64().expect("a time to come back"));
+            assert_eq!(closed(&mut client.socket).await.0, 1012);
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        slots.len()
+    });
+    assert_eq!(server.stop(CloseCode::RESTART).await.dropped, 0);
+    assert!(patiently(told).await.unwrap() > 1, "not all at the same time");
+}
+
+#[tokio::test]
+async fn a_stream_of_events_ends_with_the_server() {
+    let server = TestServer::start().await;
+    let mut wire = server.wire().await;
+    wire.send(&server.get("/v1/events", "")).await;
+    server.metric_becomes("vaiven_tcp_connections_open", 2.0).await;
+    let rest = tokio::spawn(async move { wire.rest().await });
+    assert_eq!(server.stop(CloseCode::GOING_AWAY).await.dropped, 0);
+    let rest = patiently(rest).await.unwrap();
+    assert!(rest.contains("{\"type\":\"disconnect\",\"code\":1001,"), "{rest}");
 }

@@ -4,11 +4,13 @@ use crate::support::{TestServer, next, patiently};
 use bytes::BytesMut;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_rustls::{TlsConnector, rustls};
 use vaiven::{Config, Role, Transport, WebSocket};
 
@@ -17,12 +19,18 @@ struct Secure {
     server: TestServer,
     connector: TlsConnector,
     folder: PathBuf,
+    /// The certificate that it began with.
+    made: Vec<u8>,
 }
 
 impl Secure {
     async fn start() -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let folder = std::env::temp_dir().join(format!("vaiven-tls-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!(
+            "vaiven-tls-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
         std::fs::create_dir_all(&folder).unwrap();
         let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
         std::fs::write(&cert, made.cert.pem()).unwrap();
@@ -38,7 +46,8 @@ impl Secure {
         let config =
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let config = config.with_root_certificates(roots).with_no_client_auth();
-        Self { server, connector: TlsConnector::from(Arc::new(config)), folder }
+        let made = made.cert.der().to_vec();
+        Self { server, connector: TlsConnector::from(Arc::new(config)), folder, made }
     }
 
     /// Sends a request; the stream, and the head of the answer.
@@ -53,6 +62,37 @@ impl Secure {
         (stream, String::from_utf8(head).unwrap())
     }
 
+    /// What the server shows to a client that takes anything.
+    async fn certificate(&self) -> Vec<u8> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.dangerous().with_custom_certificate_verifier(Arc::new(TakesAnything));
+        let tcp = TcpStream::connect(self.server.address).await.unwrap();
+        let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
+        let stream = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+        stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+    }
+
+    /// Waits until the metrics have a line.
+    async fn becomes(&self, line: &str) {
+        patiently(async {
+            loop {
+                let (mut stream, head) =
+                    self.ask(&self.server.get("/metrics", "Connection: close\r\n")).await;
+                assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+                let mut text = String::new();
+                // A peer that closes without a word of TLS has said all the same.
+                let _ = stream.read_to_string(&mut text).await;
+                if text.lines().any(|known| known == line) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+
     async fn connect(&self, path: &str) -> WebSocket {
         let origin = format!("Origin: https://{}\r\n", self.server.address);
         let (stream, head) = self.ask(&self.server.upgrade(path, &origin)).await;
@@ -62,11 +102,76 @@ impl Secure {
     }
 }
 
+/// Trusts every certificate, to look at it.
+#[derive(Debug)]
+struct TakesAnything;
+
+impl ServerCertVerifier for TakesAnything {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
 impl Drop for Secure {
     fn drop(&mut self) {
         // A folder that stays is no reason to fail.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_counts_from_then_on_and_a_bad_one_does_not() {
+    let secure = Secure::start().await;
+    let mut before = secure.connect("/echo").await;
+    // One that nobody can show: the old one stays, and the failure is counted.
+    let (cert, key) = (secure.folder.join("cert.pem"), secure.folder.join("key.pem"));
+    let good = std::fs::read(&cert).unwrap();
+    std::fs::write(&cert, "no certificate").unwrap();
+    secure.becomes("vaiven_reload_failures_total 1").await;
+    assert_eq!(secure.certificate().await, secure.made);
+    // Written one by one, as programs do that renew them.
+    let renewed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&key, renewed.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&cert, renewed.cert.pem()).unwrap();
+    let expected = renewed.cert.der().to_vec();
+    patiently(async {
+        while secure.certificate().await != expected {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_ne!(good, std::fs::read(&cert).unwrap());
+    before.send("still connected").await.unwrap();
+    assert_eq!(next(&mut before).await, "still connected".into());
 }
 
 #[tokio::test]

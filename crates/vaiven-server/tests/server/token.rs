@@ -250,10 +250,9 @@ async fn a_backend_decides_who_comes_in_and_what_it_may() {
         let body: Value = serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap();
         match (body["type"].as_str().unwrap(), body["token"].as_str(), body["channel"].as_str()) {
             ("connect", Some("good"), _) => (200, json!({"user": "ana", "info": 7}).to_string()),
-            ("connect", Some("banned"), _) => (403, String::new()),
-            ("connect", ..) => (401, String::new()),
             ("subscribe", _, Some("asked:in")) if body["user"] == "ana" => (204, String::new()),
-            ("publish", _, Some("asked:in")) => (403, String::new()),
+            ("connect", Some("banned"), _) | ("publish", _, Some("asked:in")) => (403, String::new()),
+            ("connect", ..) => (401, String::new()),
             _ => (500, String::new()),
         }
     })

@@ -5,8 +5,12 @@ use super::error::{DialError, DialPhase};
 use super::proxy::{Kind, Proxy, ProxyProblem};
 use super::stream::Dialled;
 #[cfg(feature = "tls")]
+use super::stream::TlsStream;
+#[cfg(feature = "tls")]
 use super::tls::{self, TlsConfig};
 use super::url::Target;
+#[cfg(feature = "tls")]
+use crate::progress::Counted;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -216,9 +220,15 @@ impl Tls {
         let peer_addr =
             stream.peer_addr().map_err(|error| tls::failure(super::authority(host.0, host.2), error))?;
         let stream = match stream {
-            Dialled::Tcp(tcp) => tls::handshake(connector, host, tcp, peer_addr, deadline).await?,
+            Dialled::Tcp(tcp) => {
+                let (tcp, progress) = Counted::new(tcp);
+                let tls = tls::handshake(connector, host, tcp, deadline).await?;
+                TlsStream::new(tls, progress, peer_addr)
+            }
             Dialled::Tls(inner) => {
-                tls::handshake(connector, host, Dialled::Tls(inner), peer_addr, deadline).await?
+                let progress = inner.progress().clone();
+                let tls = tls::handshake(connector, host, Dialled::Tls(inner), deadline).await?;
+                TlsStream::new(tls, progress, peer_addr)
             }
         };
         Ok(Dialled::Tls(stream))

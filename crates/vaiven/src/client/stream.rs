@@ -3,6 +3,8 @@
 //! Where nothing but TCP is in use, the caller gets the `TcpStream` itself: through a tunnel too, as the exchange with
 //! the proxy leaves no byte behind.
 
+#[cfg(feature = "tls")]
+use crate::progress::Progress;
 use crate::{Stream, Transport};
 #[cfg(feature = "tls")]
 use std::fmt;
@@ -50,13 +52,19 @@ impl Dialled {
 #[cfg(feature = "tls")]
 pub struct TlsStream {
     io: Pin<Box<dyn Stream>>,
+    /// What the TCP stream at the bottom has taken.
+    progress: Progress,
     peer_addr: SocketAddr,
 }
 
 #[cfg(feature = "tls")]
 impl TlsStream {
-    pub(super) fn new(io: impl Stream, peer_addr: SocketAddr) -> Self {
-        Self { io: Box::pin(io), peer_addr }
+    pub(super) fn new(io: impl Stream, progress: Progress, peer_addr: SocketAddr) -> Self {
+        Self { io: Box::pin(io), progress, peer_addr }
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
     }
 }
 
@@ -72,7 +80,7 @@ impl From<Dialled> for Transport {
         match stream {
             Dialled::Tcp(tcp) => Self::Tcp(tcp),
             #[cfg(feature = "tls")]
-            Dialled::Tls(tls) => Self::Other(tls.io),
+            Dialled::Tls(tls) => Self::secured(tls.io, tls.progress),
         }
     }
 }

@@ -11,14 +11,13 @@
 
 use super::connect::Deadline;
 use super::error::{DialError, DialPhase};
-use super::stream::TlsStream;
 use crate::Stream;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
@@ -211,9 +210,8 @@ pub(super) async fn handshake(
     connector: &TlsConnector,
     (host, ip, port): (&str, Option<IpAddr>, u16),
     io: impl Stream + Unpin,
-    peer_addr: SocketAddr,
     deadline: Deadline,
-) -> Result<TlsStream, DialError> {
+) -> Result<impl Stream, DialError> {
     let authority = super::authority(host, port);
     let name = match ip {
         Some(ip) => ServerName::from(ip),
@@ -223,8 +221,7 @@ pub(super) async fn handshake(
     };
     let connect =
         async { connector.connect(name, io).await.map_err(|error| failure(authority.clone(), error)) };
-    let stream = deadline.limit(DialPhase::Tls, &authority, connect).await?;
-    Ok(TlsStream::new(stream, peer_addr))
+    deadline.limit(DialPhase::Tls, &authority, connect).await
 }
 
 /// Makes a [`DialError::Tls`] of what a TLS stream reported.

@@ -5,6 +5,8 @@ use super::listener::{Observer, ServerEvent};
 use super::registry::{Permit, Tally, TaskHold};
 use super::{AcceptError, Handshake, Refusal, ServerConfig};
 use crate::deadline;
+#[cfg(feature = "tls")]
+use crate::progress::Counted;
 use crate::transport::Transport;
 use std::io;
 use std::net::SocketAddr;
@@ -102,8 +104,9 @@ fn judge(handshake: &mut Handshake, permit: &mut Permit, address: SocketAddr) ->
 async fn secure(stream: TcpStream, config: &ServerConfig) -> io::Result<(Transport, Scheme)> {
     #[cfg(feature = "tls")]
     if let Some(tls) = &config.tls {
+        let (stream, progress) = Counted::new(stream);
         let stream = tls.acceptor().accept(stream).await?;
-        return Ok((Transport::other(stream), Scheme::Https));
+        return Ok((Transport::secured(stream, progress), Scheme::Https));
     }
     let _ = config;
     Ok((Transport::Tcp(stream), Scheme::Http))

@@ -78,7 +78,8 @@ struct Shard {
 /// The place of a connection.
 #[derive(Default)]
 struct Place {
-    link: Weak<Link>,
+    /// The WebSocket that it became.
+    link: Option<Weak<Link>>,
     task: Task,
     holders: u8,
 }
@@ -143,14 +144,14 @@ impl Shared {
             exceeds_rate: matches!(denial, Denial::Rate | Denial::RatePerIp),
         })?;
         Tally::add(&self.tally.accepted);
-        Ok(Permit { shared: Arc::clone(self), place: self.take_place(), ip, is_websocket: false })
+        Ok(Permit { shared: Arc::clone(self), place: self.take_place(), ip })
     }
 
     /// Counts a connection that another server let in.
     pub(super) fn admit_foreign(self: &Arc<Self>) -> Permit {
         lock(&self.admission).admit_foreign();
         Tally::add(&self.tally.accepted);
-        Permit { shared: Arc::clone(self), place: self.take_place(), ip: None, is_websocket: false }
+        Permit { shared: Arc::clone(self), place: self.take_place(), ip: None }
     }
 
     fn refusal(&self, denial: Denial) -> Refusal {
@@ -235,7 +236,7 @@ impl Shared {
         let mut links = Vec::with_capacity(self.websockets.load(Ordering::Relaxed));
         for shard in &self.shards {
             let shard = lock(shard);
-            links.extend(shard.places.iter().map(|place| &place.link).filter(|link| is_set(link)).cloned());
+            links.extend(shard.places.iter().filter_map(|place| place.link.clone()));
         }
         links
     }
@@ -305,10 +306,6 @@ impl Shared {
     }
 }
 
-fn is_set(link: &Weak<Link>) -> bool {
-    link.strong_count() > 0
-}
-
 impl Shard {
     fn place(&mut self, index: u32) -> &mut Place {
         &mut self.places[index as usize]
@@ -327,7 +324,6 @@ pub struct Permit {
     shared: Arc<Shared>,
     place: PlaceId,
     ip: Option<IpKey>,
-    is_websocket: bool,
 }
 
 impl Permit {
@@ -363,9 +359,8 @@ impl Permit {
 
     /// Notes the WebSocket that the connection became.
     pub(crate) fn begin_websocket(&mut self, link: &Arc<Link>) {
-        self.is_websocket = true;
         self.shared.websockets.fetch_add(1, Ordering::Relaxed);
-        self.shared.with_place(self.place, |place| place.link = Arc::downgrade(link));
+        self.shared.with_place(self.place, |place| place.link = Some(Arc::downgrade(link)));
         // A drain either finds the place, or was announced before and is seen here.
         if self.shared.is_draining()
             && let Some(farewell) = &*lock(&self.shared.farewell)
@@ -386,17 +381,16 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         lock(&self.shared.admission).leave(self.ip);
-        if self.is_websocket {
+        if self.shared.with_place(self.place, |place| place.link.take()).is_some() {
             self.shared.websockets.fetch_sub(1, Ordering::Relaxed);
         }
-        self.shared.with_place(self.place, |place| place.link = Weak::new());
         self.shared.leave_place(self.place);
     }
 }
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("is_websocket", &self.is_websocket).finish_non_exhaustive()
+        f.debug_struct("Permit").field("place", &self.place).finish_non_exhaustive()
     }
 }
 

@@ -17,6 +17,7 @@ export function handler(methods = {}) {
     violation: () => false,
     ended: () => false,
     drained() {},
+    finished() {},
     ...methods,
   };
 }

@@ -8,22 +8,36 @@ const SPARE: u64 = 64;
 ///
 /// # Errors
 /// A sentence: how many connections are possible, and what to change.
-pub(super) fn make_room(connections: u64, workers: u64) -> Result<(), String> {
+pub(crate) fn make_room(connections: u64, workers: u64) -> Result<(), String> {
     #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        if limit.current != limit.maximum {
-            // Where it may not be raised, what there is counts.
-            let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-        }
-        if let Some(files) = getrlimit(Resource::Nofile).current {
-            return check(files, connections, workers);
-        }
+    if let Some(files) = raised() {
+        return check(files, connections, workers);
     }
     #[cfg(not(unix))]
     let _ = (connections, workers);
     Ok(())
+}
+
+/// How many files this process, and those that it starts, may open; the limit is raised as far as it goes.
+pub(crate) fn limit() -> usize {
+    #[cfg(unix)]
+    if let Some(files) = raised() {
+        return usize::try_from(files).unwrap_or(usize::MAX);
+    }
+    // There is none to speak of.
+    1 << 20
+}
+
+/// Raises the limit; `None` where there is none.
+#[cfg(unix)]
+fn raised() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // Where it may not be raised, what there is counts.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+    getrlimit(Resource::Nofile).current
 }
 
 /// A worker's runtime and timer take a few files.
