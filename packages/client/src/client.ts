@@ -207,7 +207,9 @@ export class Client extends Emitter<ClientEvents> {
   /** A timer that comes too early costs less than a new one for every message. */
   #setTimer(): void {
     const { deadline } = this.#session;
-    if (this.#timerAt <= deadline && this.#timer !== undefined) return;
+    const isEnough = this.#timer !== undefined && this.#timerAt <= deadline;
+    // With nothing to wait for, a timer would keep a process alive.
+    if (isEnough && deadline !== Number.POSITIVE_INFINITY) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#timerAt = deadline;
