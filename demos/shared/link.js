@@ -50,6 +50,10 @@ client.on('state', (next) => {
   retryAt = Date.now() + (next.delay ?? 0);
   showState();
 });
-retry.addEventListener('click', () => client.connect());
+retry.addEventListener('click', () => {
+  // What ended for good begins anew, subscriptions too.
+  if (client.state === 'closed') location.reload();
+  else client.connect();
+});
 addEventListener('online', showState);
 addEventListener('offline', showState);

@@ -18,5 +18,5 @@ export function knownName() {
 
 export const rememberName = (name) => remember('name', name);
 
-/** A hue that belongs to a name. */
-export const hue = (name) => [...name].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 360, 160);
+/** A hue that belongs to a name; names that are alike have hues that are not. */
+export const hue = (name) => ([...name].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 360, 160) * 137) % 360;

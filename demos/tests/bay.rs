@@ -30,13 +30,13 @@ impl Bay {
     async fn look(&self, client: &str) -> LocalSubscriber {
         let member = Some(Member { client: client.into(), user: None, info: None });
         let options = SubscribeOptions { member, ..SubscribeOptions::default() };
-        LocalSubscriber::join(&self.hub, &channel(bay::WORLD), options).await.unwrap()
+        LocalSubscriber::join(&self.hub, &channel(bay::WORLD), options).await.expect("there is room")
     }
 
     async fn say(&self, client: &str, json: &str) {
         let publisher = Some(Publisher { client: client.into(), user: None });
         let publication = NewPublication { publisher, ..NewPublication::json(json.to_owned()) };
-        self.hub.publish(&channel(bay::INPUTS), publication).await.unwrap();
+        self.hub.publish(&channel(bay::INPUTS), publication).await.expect("nothing is full");
     }
 }
 
@@ -47,7 +47,7 @@ impl Drop for Bay {
 }
 
 fn channel(name: &str) -> ChannelName {
-    ChannelName::parse(name).unwrap()
+    ChannelName::parse(name).expect("it is a name")
 }
 
 /// The next publication under a key that begins like this one.

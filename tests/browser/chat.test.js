@@ -166,6 +166,9 @@ test('after a restart of the server both are back, and what was written meanwhil
   await hears(b, 'afterwards');
   await hears(a, 'meanwhile');
   await hears(a, 'before');
+  assert.equal(await a.page.locator('#log .note', { hasText: 'Messages are missing' }).count(), 0);
+  assert.deepEqual(await texts(a), ['before', 'meanwhile', 'afterwards']);
+  assert.deepEqual(await texts(b), ['before', 'meanwhile', 'afterwards']);
   await keepScreenshot(a.page, 'restart-back');
   await a.close();
   await b.close();

@@ -41,7 +41,7 @@ pub(crate) fn command() -> Command {
         .action(ArgAction::SetTrue)
         .help("Say what is wrong with the configuration, and end");
     Command::new("serve")
-        .about("Run the server: chat page, rooms, echo, health and metrics on one port")
+        .about("Run the server: chat and game, rooms, echo, health and metrics on one port")
         .after_help(AFTER_HELP)
         .args([config, check])
         .args(SETTINGS.iter().map(arg))
@@ -195,9 +195,10 @@ fn banner(server: &Server) -> String {
     let page = server.url();
     let socket = page.replacen("http", "ws", 1);
     format!(
-        "Vaivén is running. Open this page in two windows, and talk:
+        "Vaivén is running. Open this page in two windows, and talk, or the other one, and play:
 
     {page}
+    {page}arena
 
 Or join the room from the page's console (F12):
 

@@ -31,6 +31,8 @@ const helm = new Helm($('bay'), $('dash'), () => steer());
 
 /** Who sails which boat: `{client, name}` by its number. */
 const cards = new Map();
+/** Which of the bots' names a bot has. */
+const botNames = new Map();
 let own = null;
 let number = 0;
 let sent = { at: 0, direction: '0,0' };
@@ -67,7 +69,19 @@ function receive(data) {
   const now = performance.now();
   timeline.add(next, now);
   arrivals.push(now);
+  nameBots(next.boats);
   measure(next.boats.get(own)?.input, now);
+}
+
+/** Every bot on the water has another name, and keeps it. */
+function nameBots(boats) {
+  for (const id of botNames.keys()) if (!boats.get(id)?.isBot) botNames.delete(id);
+  for (const { id, isBot } of boats.values()) {
+    if (!isBot || botNames.has(id)) continue;
+    const taken = new Set(botNames.values());
+    const free = say('bots').findIndex((_, index) => !taken.has(index));
+    botNames.set(id, Math.max(0, free));
+  }
 }
 
 /** The input that the world shows has come round, and with it all before. */
@@ -96,10 +110,7 @@ function steer() {
 }
 
 function style(boat) {
-  if (boat.isBot) {
-    const names = say('bots');
-    return { name: names[boat.id % names.length], hue: 0, isBot: true };
-  }
+  if (boat.isBot) return { name: say('bots')[botNames.get(boat.id) ?? 0], hue: 0, isBot: true };
   const name = cards.get(boat.id)?.name || '·';
   return { name, hue: hue(name), isBot: false };
 }

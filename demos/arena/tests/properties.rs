@@ -16,8 +16,8 @@ impl Chance {
         self.0
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit as u64).expect("the limit was one")
     }
 
     fn bytes(&mut self) -> [u8; 8] {
@@ -40,13 +40,18 @@ fn play(seed: u64, mut check: impl FnMut(&World)) -> World {
     let mut chance = Chance(seed * 0x9e37_79b9 + 1);
     let mut world = World::new(seed);
     let mut people = Vec::new();
-    let crowd = [1, 3, 30, 250][usize::try_from(seed % 4).unwrap()];
+    let crowd = match seed % 4 {
+        0 => 1,
+        1 => 3,
+        2 => 30,
+        _ => 250,
+    };
     for _ in 0..TICKS {
         if chance.below(10) < 6 && people.len() < crowd {
             people.extend(world.join());
         }
         if chance.below(40) == 0 && !people.is_empty() {
-            let at = usize::try_from(chance.below(people.len() as u64)).unwrap();
+            let at = chance.below(people.len());
             world.leave(people.swap_remove(at));
         }
         if chance.below(50) == 0 {
@@ -55,7 +60,7 @@ fn play(seed: u64, mut check: impl FnMut(&World)) -> World {
             world.leave(id);
             people.retain(|other| *other != id);
         }
-        let inputs: Vec<_> = (0..chance.below(crowd as u64 + 2)).map(|_| chance.input()).collect();
+        let inputs: Vec<_> = (0..chance.below(crowd + 2)).map(|_| chance.input()).collect();
         world.tick(&inputs);
         check(&world);
     }

@@ -9,6 +9,8 @@ use vaiven_hub::Member;
 
 /// Orders of one player that are taken from one muster to the next, which is a second: twice as many as a page sends.
 const MAX_ORDERS: u32 = 60;
+/// Orders that boarding counts as, since everybody hears of it.
+const BOARDING_ORDERS: u32 = 10;
 /// Who has said nothing for this long makes room, however present. A page that is looked at says something every second.
 const MAX_SILENCE: Duration = Duration::from_mins(3);
 
@@ -42,10 +44,13 @@ impl Crew {
         name: &str,
     ) -> Option<(BoatId, String)> {
         let boat = if let Some(player) = self.players.get_mut(client) {
-            player.hear().then_some(player.boat)?
+            player.hear(BOARDING_ORDERS).then_some(player.boat)?
         } else {
             let boat = world.join()?;
-            self.players.insert(Arc::clone(client), Player { boat, orders: 1, heard_at: Instant::now() });
+            self.players.insert(
+                Arc::clone(client),
+                Player { boat, orders: BOARDING_ORDERS, heard_at: Instant::now() },
+            );
             boat
         };
         let card = serde_json::json!({ "client": &**client, "name": name });
@@ -55,7 +60,7 @@ impl Crew {
     /// Notes what a player wants; of a client without a boat, nothing.
     pub(super) fn steer(&mut self, client: &str, input: Input) {
         let Some(player) = self.players.get_mut(client) else { return };
-        if player.hear() {
+        if player.hear(1) {
             self.inputs.push((player.boat, input));
         }
     }
@@ -90,10 +95,10 @@ impl Crew {
 }
 
 impl Player {
-    /// Counts an order; whether it is to be taken.
-    fn hear(&mut self) -> bool {
+    /// Counts as many orders; whether this one is to be taken.
+    fn hear(&mut self, orders: u32) -> bool {
         self.heard_at = Instant::now();
-        self.orders = self.orders.saturating_add(1);
+        self.orders = self.orders.saturating_add(orders);
         self.orders <= MAX_ORDERS
     }
 }
@@ -132,8 +137,8 @@ mod tests {
         }
         crew.steer("b", INPUT);
         crew.steer("stranger", INPUT);
-        // Boarding was the first order of each.
-        assert_eq!(crew.take_inputs().len(), 59 + 1);
+        // Boarding was the first ten orders of each.
+        assert_eq!(crew.take_inputs().len(), 50 + 1);
         crew.muster(None, Instant::now());
         crew.steer("a", INPUT);
         assert_eq!(crew.take_inputs().len(), 1);

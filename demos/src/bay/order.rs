@@ -46,17 +46,17 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(json: &str, expected: Option<Order>) {
-        assert_eq!(Order::parse(&Data::Json(json.to_owned().into())), expected, "{json}");
+    fn check(json: &str, expected: Option<&Order>) {
+        assert_eq!(Order::parse(&Data::Json(json.to_owned().into())).as_ref(), expected, "{json}");
     }
 
     #[test]
     fn orders_are_read() {
         let input = Input { number: 12, x: 127, y: -128, dash: true };
-        check("[12,127,-128,true]", Some(Order::Steer(input)));
-        check(r#"{"name":"Ana"}"#, Some(Order::Board("Ana".into())));
-        check(r#"{"name":" A\u0000\n\tna  B "}"#, Some(Order::Board("A na B".into())));
-        check(&format!(r#"{{"name":"{}"}}"#, "ñ".repeat(40)), Some(Order::Board("ñ".repeat(24))));
+        check("[12,127,-128,true]", Some(&Order::Steer(input)));
+        check(r#"{"name":"Ana"}"#, Some(&Order::Board("Ana".into())));
+        check(r#"{"name":" A\u0000\n\tna  B "}"#, Some(&Order::Board("A na B".into())));
+        check(&format!(r#"{{"name":"{}"}}"#, "ñ".repeat(40)), Some(&Order::Board("ñ".repeat(24))));
     }
 
     #[test]

@@ -408,7 +408,8 @@ contract = \"latest\"
 publish = \"nobody\"
 ```
 
-Built in are `default` (reliable, with presence), `live` (volatile) and `latest` (latest). A table of one of these
+Built in are `default` (reliable, with presence), `live` (volatile) and `latest` (latest), and for the game `arena`
+(latest, published by the server alone) and `arena-input` (volatile, heard by the server alone). A table of one of these
 names changes what it says and nothing else; every other namespace begins as `default` is. A channel of a namespace that
 is neither built in nor in the file is refused with `unknown_namespace`.
 ";
