@@ -12,7 +12,7 @@ use crew::Crew;
 use order::Order;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 use vaiven_arena::{TICKS_PER_SECOND, World};
 use vaiven_hub::{ChannelName, Hub, LocalSubscriber, NewPublication, Publication, SubscribeOptions};
 
@@ -25,6 +25,8 @@ pub const INPUTS: &str = "arena-input:bay";
 const WORLD_KEY: &str = "world";
 /// How often it is looked after who is still there.
 const MUSTER_PERIOD: Duration = Duration::from_secs(1);
+/// How often it is looked whether somebody has come to an empty bay.
+const WATCH_PERIOD: Duration = Duration::from_millis(250);
 /// How long it waits before it subscribes again after it could not.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Runs the game until it is dropped. It does nothing in a hub that has not the namespaces.
@@ -36,12 +38,18 @@ pub async fn run(hub: Hub) {
     }
     let mut bay = Bay { hub, channel: world, world: World::new(0), crew: Crew::default() };
     loop {
+        sleep(WATCH_PERIOD).await;
+        // An empty bay has no place in the hub: it counts as nobody's room and nobody's member.
+        if !bay.is_visited() {
+            continue;
+        }
         match LocalSubscriber::join(&bay.hub, &inputs, SubscribeOptions::default()).await {
             Ok(mut inputs) => bay.listen(&mut inputs).await,
-            Err(error) => tracing::warn!(?error, "the game cannot subscribe to its inputs"),
+            Err(error) => {
+                tracing::warn!(?error, "the game cannot subscribe to its inputs");
+                sleep(RETRY_DELAY).await;
+            }
         }
-        // Ended as a slow consumer, or never begun: the machine has more to do than it can.
-        sleep(RETRY_DELAY).await;
     }
 }
 
@@ -53,9 +61,16 @@ struct Bay {
 }
 
 impl Bay {
-    /// Plays and sleeps, until the subscription ends.
+    /// Whether somebody looks at the world.
+    fn is_visited(&self) -> bool {
+        self.hub.presence(&self.channel).is_ok_and(|presence| presence.count > 0)
+    }
+
+    /// Plays whenever somebody boards, until nobody looks any more or the subscription ends.
     async fn listen(&mut self, inputs: &mut LocalSubscriber) {
-        while let Some(publication) = inputs.recv().await {
+        while self.is_visited() {
+            let Ok(received) = timeout(MUSTER_PERIOD, inputs.recv()).await else { continue };
+            let Some(publication) = received else { return };
             self.world = World::new(RandomState::new().hash_one(publication.time));
             self.take(&publication).await;
             if !self.crew.is_empty() {

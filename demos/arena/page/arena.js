@@ -17,7 +17,8 @@ const INPUT_EVERY_MS = 40; // at most: no input is lost between two ticks
 const REPEAT_MS = 500; // the server lets the helm go that says nothing for 3 s
 const FIGURES_EVERY_MS = 500;
 const RATE_MS = 2000;
-const BOARD_EVERY_MS = 2000;
+const BOARD_EVERY_MS = 500;
+const PATIENCE = 10; // tries after which the bay is taken for full
 const HELP_MS = 12_000;
 const SHOWN_SCORES = 6;
 const PINGS = 9;
@@ -155,9 +156,9 @@ function seekBoat() {
   if (hasBoat || !isConnected()) boardTries = 0;
   else {
     boardTries += 1;
-    if (boardTries > 1) board();
+    board();
   }
-  $('notice').textContent = boardTries === 0 ? '' : say(boardTries > 3 ? 'full' : 'asleep');
+  $('notice').textContent = boardTries === 0 ? '' : say(boardTries > PATIENCE ? 'full' : 'asleep');
 }
 
 function frame(now) {
