@@ -171,12 +171,16 @@ for (const [name, WebSocket] of CLASSES) {
       for (const number of numbers(3)) await channel.publish(number);
       const looping = client.channel(`loop-${name}`, {});
       const seen = [];
-      looping.once('subscribed', () => looping.publish('end'));
+      let published;
+      looping.once('subscribed', () => {
+        published = looping.publish('end');
+      });
       for await (const { data } of looping) {
         seen.push(data);
         if (data === 'end') looping.unsubscribe();
       }
       assert.deepEqual(seen, ['end']);
+      assert.equal((await published).position.offset, 4);
     });
 
     test('what the server refuses has its code', async (t) => {
@@ -201,6 +205,27 @@ for (const [name, WebSocket] of CLASSES) {
     });
   });
 }
+
+test('what a server forgot is told: as an event, or by a loop that throws', async (t) => {
+  const server = await Server.start(t, ['--history', 'memory']);
+  const [ana, luis] = [connect(t, server.url, { WebSocket: ws }), connect(t, server.url, { WebSocket: ws })];
+  const heard = collect(ana.channel('sala'));
+  const { position: since } = await ana.channel('sala').subscribe();
+  const looping = (async () => {
+    for await (const { data } of luis.channel('sala')) if (data === 2) return 'not told';
+    return 'ended';
+  })();
+  const isThere = () => luis.channel('sala').position?.epoch === since.epoch;
+  await eventually('the loop to listen', isThere);
+  await server.kill();
+  await server.start();
+  await assert.rejects(looping, { name: 'VaivenError', code: 'gap' });
+  await eventually('the gap', () => heard.gaps.length === 1);
+  assert.deepEqual(heard.gaps[0].since, since);
+  assert.notEqual(heard.gaps[0].position.epoch, since.epoch);
+  await ana.channel('sala').publish(2);
+  await eventually('the message', () => heard.messages.length === 1);
+});
 
 test('a full queue keeps to the limits that the server has by default', async (t) => {
   const server = await Server.start(t, []);

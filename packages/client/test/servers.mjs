@@ -129,7 +129,8 @@ export class TcpProxy {
   /** Cuts every connection. */
   cut() {
     for (const [near, far] of this.#pairs) {
-      near.resetAndDestroy();
+      // A reset of a socket that has begun to end would leave its descriptor behind, and the process with it.
+      if (near.writable) near.resetAndDestroy();
       far.destroy();
     }
   }
