@@ -47,6 +47,8 @@ pub struct Publication {
     pub key: Option<Arc<str>>,
     /// Whether it takes the key away.
     pub removed: bool,
+    /// Whether it was for those who listen at that moment alone.
+    pub ephemeral: bool,
     /// Who published it, unless a program of the operator's did.
     pub publisher: Option<Publisher>,
     /// When it was published, by the server's clock, in milliseconds since 1970.
@@ -207,8 +209,8 @@ impl NewPublication {
 
     /// The publication, once its place and time are known.
     pub fn publish(self, position: Option<Position>, time: u64) -> Publication {
-        let Self { data, key, remove, publisher, .. } = self;
-        Publication { position, data, key, removed: remove, publisher, time }
+        let Self { data, key, remove, ephemeral, publisher, idempotency: _ } = self;
+        Publication { position, data, key, removed: remove, ephemeral, publisher, time }
     }
 }
 

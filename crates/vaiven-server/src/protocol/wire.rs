@@ -43,7 +43,8 @@ impl Wire for Plain {
     }
 
     fn publication(&self, _: &ChannelName, publication: &Publication) -> Option<Message> {
-        if publication.removed {
+        // What is said beside the conversation, as who is writing, has no word of its own here.
+        if publication.removed || publication.ephemeral {
             return None;
         }
         Some(match &publication.data {

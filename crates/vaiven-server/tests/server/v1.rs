@@ -186,6 +186,10 @@ async fn plain_members_and_clients_of_the_protocol_hear_each_other() {
     let head: Value = serde_json::from_slice(&message.as_bytes()[..line]).unwrap();
     assert_eq!((&head["type"], &head["offset"]), (&json!("message"), &json!(2)));
     assert_eq!(next(&mut plain).await, Message::binary(vec![0, 10, 255]));
+    // What is said beside the conversation is not for a plain member: who is writing, say.
+    client
+        .send(json!({"type": "publish", "channel": "sala", "data": {"writing": true}, "ephemeral": true}))
+        .await;
     client.send(json!({"type": "publish", "channel": "sala", "data": "text"})).await;
     assert_eq!(next(&mut plain).await, "text".into());
     client

@@ -72,6 +72,7 @@ pub(super) fn decode(
         data: if flags & BINARY == 0 { Data::Json(data) } else { Data::Binary(data) },
         key,
         removed: flags & REMOVED != 0,
+        ephemeral: false,
         publisher: client.map(|client| Publisher { client, user }),
         time,
     })
@@ -105,6 +106,7 @@ mod tests {
             data: Data::Binary(Bytes::from_static(b"\0hola")),
             key: Some("k".into()),
             removed: true,
+            ephemeral: false,
             publisher: Some(Publisher { client: "ana".into(), user: Some("u".into()) }),
             time: 1_234,
         };
