@@ -1,6 +1,7 @@
 //! `vaiven verify` against real servers, which it starts and kills.
 
 use serde_json::Value;
+use std::net::TcpListener;
 use std::process::{Command, Output};
 
 #[track_caller]
@@ -52,11 +53,13 @@ fn a_plain_room_without_faults_delivers_everything() {
 
 #[test]
 fn what_cannot_be_verified_is_told() {
-    let output = verify("ws://127.0.0.1:1/v1");
+    // A port on which nobody listens any more.
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
+    let output = verify(&format!("ws://{address}/v1"));
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     for (arguments, told) in [
-        ("wss://127.0.0.1:1/v1", "TLS"),
-        ("ws://127.0.0.1:1/v1 --faults restart", "--server-command"),
+        ("wss://127.0.0.1/v1", "TLS"),
+        ("ws://127.0.0.1/v1 --faults restart", "--server-command"),
         ("--faults fire", "`fire` is no fault"),
     ] {
         let output = verify(arguments);
