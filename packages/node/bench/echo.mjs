@@ -1,5 +1,6 @@
-// An echo server with a handler in JavaScript: `node echo.mjs ws|vaiven --listen ADDRESS [--deflate]`.
+// An echo server with a handler in JavaScript: `node echo.mjs ws|vaiven-ws|vaiven --listen ADDRESS [--deflate]`.
 //
+// `vaiven-ws` is the WebSocketServer of this package, with the handler that `ws` has; `vaiven` is the link below it.
 // `ws` runs with bufferutil, as its documentation advises. Limits are wide on both sides, as the longest messages of the
 // benchmark need them.
 
@@ -13,8 +14,8 @@ const { values, positionals } = parseArgs({
 const { hostname, port } = new URL(`http://${values.listen}`);
 const maxPayload = 64 << 20;
 
-async function serveWs() {
-  const { WebSocketServer } = await import('ws');
+async function serveWs(name) {
+  const { WebSocketServer } = await import(name);
   const perMessageDeflate = values.deflate
     ? { serverNoContextTakeover: true, clientNoContextTakeover: true, zlibDeflateOptions: { level: 1 } }
     : false;
@@ -81,4 +82,5 @@ async function serveVaiven() {
   server.listen(Number(port), hostname);
 }
 
-await (positionals[0] === 'ws' ? serveWs() : serveVaiven());
+const serve = { ws: () => serveWs('ws'), 'vaiven-ws': () => serveWs('vaiven'), vaiven: serveVaiven };
+await serve[positionals[0]]();
