@@ -19,8 +19,11 @@ export function toText(bytes: Buffer, start: number, end: number, kind: Kind): s
 /** A message as an ArrayBuffer that holds nothing else. */
 export function toArrayBuffer(bytes: Buffer, start: number, end: number, owned: boolean): ArrayBuffer {
   const { buffer, byteOffset } = bytes as Buffer & { buffer: ArrayBuffer };
-  const isWhole = byteOffset + start === 0 && buffer.byteLength === end;
-  return owned && isWhole ? buffer : buffer.slice(byteOffset + start, byteOffset + end);
+  if (owned && byteOffset + start === 0 && buffer.byteLength === end) return buffer;
+  const copy = new Uint8Array(end - start);
+  // `slice` looks for the buffer's species first, which takes as long as all of this.
+  copy.set(new Uint8Array(buffer, byteOffset + start, end - start));
+  return copy.buffer;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -38,6 +41,11 @@ export function viewOf(data: unknown): Uint8Array | undefined {
 
 /** Web IDL's `BufferSource`, neither shared nor resizable, as a view of its bytes; undefined where it is something else. */
 export function toBufferSource(data: unknown, where: string): Uint8Array | undefined {
+  // Mostly it is a view of bytes, about which nothing has to be asked but its memory.
+  if (data instanceof Uint8Array && data.length > 0) {
+    const { buffer } = data;
+    if (buffer instanceof ArrayBuffer && !isResizable(buffer)) return data;
+  }
   const view = types.isSharedArrayBuffer(data) ? undefined : viewOf(data);
   if (view === undefined) return undefined;
   const { buffer } = ArrayBuffer.isView(data) ? data : { buffer: data as ArrayBuffer };
