@@ -29,14 +29,15 @@ async function serveWs(name) {
 
 /** Says back what it is told, as an application would: bytes as bytes, text as a string. */
 class Echo {
-  constructor(keep) {
+  constructor(keep, toText) {
     this.keep = keep;
+    this.toText = toText;
   }
   message(bytes, start, end, kind, owned) {
     if (kind === 0) {
       this.link.sendBinary(this.keep(bytes, start, end, owned));
     } else {
-      this.link.sendText(kind === 2 ? bytes.latin1Slice(start, end) : bytes.utf8Slice(start, end));
+      this.link.sendText(this.toText(bytes, start, end, kind));
     }
     return false;
   }
@@ -50,6 +51,7 @@ class Echo {
 
 async function serveVaiven() {
   const { Link } = await import('../dist/link.js');
+  const { toText } = await import('../dist/message-data.js');
   const { keep } = await import('../dist/payload.js');
   const { acceptDeflate, checkUpgrade } = await import('../dist/handshake.js');
   const config = {
@@ -69,7 +71,7 @@ async function serveVaiven() {
       fields.push(`Sec-WebSocket-Extensions: ${deflate.answer}`);
     }
     socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields.join('\r\n')}\r\n\r\n`);
-    const echo = new Echo(keep);
+    const echo = new Echo(keep, toText);
     const options = {
       role: 'server',
       maxPayload,
