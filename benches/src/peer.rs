@@ -78,6 +78,11 @@ pub(crate) static PEERS: &[Peer] = &[
         ..peer("vaiven-serve", "vaiven", &["--profile", "autobahn"])
     },
     Peer { package: Package::Node, works: NODE, ..peer("node-ws", "node", &["echo.mjs", "ws"]) },
+    Peer {
+        package: Package::Node,
+        works: NODE,
+        ..peer("node-vaiven-ws", "node", &["echo.mjs", "vaiven-ws"])
+    },
     Peer { package: Package::Node, works: NODE, ..peer("node-vaiven", "node", &["echo.mjs", "vaiven"]) },
 ];
 

@@ -14,6 +14,7 @@ use crate::handshake;
 use crate::outgoing::{Manner, Outgoing};
 #[cfg(target_os = "linux")]
 use crate::socket::Socket;
+use crate::text::{self, Units};
 use std::cell::{RefCell, RefMut};
 #[cfg(target_os = "linux")]
 use std::os::fd::IntoRawFd;
@@ -38,6 +39,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function)] = &[
     ("close", close),
     ("collect", collect),
     ("create", create),
+    ("decodeText", decode_text),
     ("duplicate", duplicate),
     ("end", end),
     ("feed", feed),
@@ -392,6 +394,20 @@ fn unacknowledged<'a>(env: Env<'a>, _: &[Value<'a>]) -> Answer<'a> {
 fn take_owned<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
     let bytes = env.instance()?.engine()?.take_owned(env.index(argument(arguments, 0)?)?)?;
     env.buffer(bytes)
+}
+
+/// `decodeText(text, start, end, out)`: the part of `text` as Latin-1 or UTF-16 at the beginning of `out`. Says how many
+/// units that are, times two, and one more where it is UTF-16; 0 where it is not UTF-8 or there is no room.
+fn decode_text<'a>(env: Env<'a>, arguments: &[Value<'a>]) -> Answer<'a> {
+    let (start, end): (usize, usize) =
+        (env.index(argument(arguments, 1)?)?, env.index(argument(arguments, 2)?)?);
+    let bytes = &*env.bytes(argument(arguments, 0)?)?;
+    let part = bytes.get(start..end).ok_or("the text ends before its end")?;
+    env.number(match text::decode(part, env.bytes(argument(arguments, 3)?)?) {
+        Some(Units::Latin1(count)) => count << 1,
+        Some(Units::Utf16(count)) => count << 1 | 1,
+        None => 0,
+    })
 }
 
 /// `handleTimeouts()`: lets time act on every connection; says whether there are notices to collect.

@@ -15,3 +15,4 @@ mod outgoing;
 mod publish;
 #[cfg(target_os = "linux")]
 mod socket;
+mod text;

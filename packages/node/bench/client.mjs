@@ -13,6 +13,8 @@ const CELLS = [
   { bytes: 20, connections: 100, inFlight: 16 },
   { bytes: 1024, connections: 100, inFlight: 1 },
   { bytes: 1024, connections: 100, inFlight: 16 },
+  { bytes: 1024, connections: 100, inFlight: 16, text: 'El ñandú comió piñones. ' },
+  { bytes: 1024, connections: 100, inFlight: 16, text: 'Страус съел орехи. ' },
   { bytes: 65_536, connections: 20, inFlight: 1 },
 ];
 const CLIENTS = ['vaiven', 'vaiven as ws', 'ws', 'undici'];
@@ -44,7 +46,7 @@ const dialers = {
 
 async function emitter(WebSocket, url, arrived) {
   const socket = new WebSocket(url, { perMessageDeflate: false });
-  socket.on('message', arrived);
+  socket.on('message', (data, isBinary) => arrived(isBinary ? data : data.toString()));
   await once(socket, 'open');
   return (payload) => socket.send(payload);
 }
@@ -60,9 +62,9 @@ async function standard(WebSocket, url, arrived) {
 }
 
 /** The process that is measured: writes microseconds for each message. */
-async function measure(name, { bytes, connections, inFlight }) {
+async function measure(name, { bytes, connections, inFlight, text }) {
   const url = new URL(`ws://127.0.0.1:${PORT}`);
-  const payload = Buffer.alloc(bytes, 7);
+  const payload = text === undefined ? Buffer.alloc(bytes, 7) : Buffer.alloc(bytes, text).toString();
   let messages = 0;
   for (let index = 0; index < connections; index++) {
     let send = () => {};
@@ -119,7 +121,8 @@ async function compare(rounds) {
           .push(await resultOf(start(1, 'client.mjs', ['measure', name, JSON.stringify(cell)])));
       }
     }
-    console.log(`\n${cell.bytes} bytes, ${cell.connections} connections, ${cell.inFlight} in flight`);
+    const kind = cell.text === undefined ? 'bytes' : `bytes of text (${cell.text.trim()})`;
+    console.log(`\n${cell.bytes} ${kind}, ${cell.connections} connections, ${cell.inFlight} in flight`);
     for (const [name, figures] of results) {
       figures.sort((a, b) => a - b);
       const shown = [figures[figures.length >> 1], figures[0], figures.at(-1)].map((us) => us.toFixed(2));

@@ -1,5 +1,6 @@
-// An echo server with a handler in JavaScript: `node echo.mjs ws|vaiven --listen ADDRESS [--deflate]`.
+// An echo server with a handler in JavaScript: `node echo.mjs ws|vaiven-ws|vaiven --listen ADDRESS [--deflate]`.
 //
+// `vaiven-ws` is the WebSocketServer of this package, with the handler that `ws` has; `vaiven` is the link below it.
 // `ws` runs with bufferutil, as its documentation advises. Limits are wide on both sides, as the longest messages of the
 // benchmark need them.
 
@@ -13,8 +14,8 @@ const { values, positionals } = parseArgs({
 const { hostname, port } = new URL(`http://${values.listen}`);
 const maxPayload = 64 << 20;
 
-async function serveWs() {
-  const { WebSocketServer } = await import('ws');
+async function serveWs(name) {
+  const { WebSocketServer } = await import(name);
   const perMessageDeflate = values.deflate
     ? { serverNoContextTakeover: true, clientNoContextTakeover: true, zlibDeflateOptions: { level: 1 } }
     : false;
@@ -28,14 +29,15 @@ async function serveWs() {
 
 /** Says back what it is told, as an application would: bytes as bytes, text as a string. */
 class Echo {
-  constructor(keep) {
+  constructor(keep, toText) {
     this.keep = keep;
+    this.toText = toText;
   }
   message(bytes, start, end, kind, owned) {
     if (kind === 0) {
       this.link.sendBinary(this.keep(bytes, start, end, owned));
     } else {
-      this.link.sendText(kind === 2 ? bytes.latin1Slice(start, end) : bytes.utf8Slice(start, end));
+      this.link.sendText(this.toText(bytes, start, end, kind));
     }
     return false;
   }
@@ -49,6 +51,7 @@ class Echo {
 
 async function serveVaiven() {
   const { Link } = await import('../dist/link.js');
+  const { toText } = await import('../dist/message-data.js');
   const { keep } = await import('../dist/payload.js');
   const { acceptDeflate, checkUpgrade } = await import('../dist/handshake.js');
   const config = {
@@ -68,7 +71,7 @@ async function serveVaiven() {
       fields.push(`Sec-WebSocket-Extensions: ${deflate.answer}`);
     }
     socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields.join('\r\n')}\r\n\r\n`);
-    const echo = new Echo(keep);
+    const echo = new Echo(keep, toText);
     const options = {
       role: 'server',
       maxPayload,
@@ -81,4 +84,5 @@ async function serveVaiven() {
   server.listen(Number(port), hostname);
 }
 
-await (positionals[0] === 'ws' ? serveWs() : serveVaiven());
+const serve = { ws: () => serveWs('ws'), 'vaiven-ws': () => serveWs('vaiven'), vaiven: serveVaiven };
+await serve[positionals[0]]();

@@ -145,12 +145,13 @@ export abstract class Connection implements LinkHandler, OpeningListener {
     return (this.link?.bufferedAmount ?? 0) + (this.#queue?.bytes ?? 0) + this.lateBytes;
   }
 
-  sendText(text: string | Uint8Array, compress: boolean | undefined, done?: Done): void {
-    if (this.#queue === undefined) this.link?.sendText(text, compress, done);
-    else {
-      const kept = this.#kept(text);
-      this.inOrder(Buffer.byteLength(text), (link) => link.sendText(kept, compress, done), done);
-    }
+  /** Gives the payload's length in bytes, which is found out by encoding it. */
+  sendText(text: string | Uint8Array, compress: boolean | undefined, done?: Done): number {
+    if (this.#queue === undefined) return this.link?.sendText(text, compress, done) ?? 0;
+    const kept = this.#kept(text);
+    const bytes = Buffer.byteLength(text);
+    this.inOrder(bytes, (link) => link.sendText(kept, compress, done), done);
+    return bytes;
   }
 
   sendBinary(bytes: Uint8Array, compress: boolean | undefined, done?: Done): void {

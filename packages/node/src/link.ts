@@ -188,19 +188,18 @@ export class Link {
 
   /**
    * Sends text: a string, in which lone surrogates become U+FFFD, or bytes that are UTF-8. `compress` overrides the
-   * threshold where permessage-deflate was agreed. `done` is called when the message is handed to the system.
+   * threshold where permessage-deflate was agreed. `done` is called when the message is handed to the system. Gives the
+   * payload's length in bytes.
    */
-  sendText(text: string | Uint8Array, compress?: boolean, done?: Done): void {
+  sendText(text: string | Uint8Array, compress?: boolean, done?: Done): number {
     if (this.isClosing || this.isFragmented) {
       this.sendSpecially(text, true, done);
-      return;
+      return Buffer.byteLength(text);
     }
     const flags = manner(compress) | this.await(done);
-    if (typeof text === 'string') {
-      engine.sendText(this.id, text, flags);
-    } else {
-      engine.sendBytes(this.id, text, flags | Send.Text);
-    }
+    return typeof text === 'string'
+      ? engine.sendText(this.id, text, flags)
+      : engine.sendBytes(this.id, text, flags | Send.Text);
   }
 
   /** Sends bytes; otherwise as `sendText`. They may change as soon as the call returns. */

@@ -100,6 +100,11 @@ export interface Native {
   takeOwned(index: number): Buffer;
   /** Lets time act on every connection, and says whether there are notices to collect. */
   handleTimeouts(): boolean;
+  /**
+   * Decodes UTF-8 from `start` to `end` to the beginning of `out`. Gives the number of units times two, and one more
+   * where they are UTF-16 and not Latin-1; 0 where it is not UTF-8 or there is no room.
+   */
+  decodeText(text: Uint8Array, start: number, end: number, out: Uint8Array): number;
   /** Close code, name and sentence of a rule, separated by line breaks. */
   violation(index: number): string;
   /** Bytes that a connection holds beyond what waits to be written. */

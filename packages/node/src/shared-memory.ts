@@ -11,6 +11,7 @@ import { markAsUntransferable } from 'node:worker_threads';
 /** A Buffer with the methods that read and write a part of it as a string without checks. */
 export interface SlicedBuffer extends Buffer<ArrayBuffer> {
   latin1Slice(start: number, end: number): string;
+  ucs2Slice(start: number, end: number): string;
   utf8Slice(start: number, end: number): string;
   utf8Write(text: string, offset: number, length: number): number;
 }

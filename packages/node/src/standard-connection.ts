@@ -60,18 +60,21 @@ export class StandardConnection extends Connection {
     return this.#task?.amount ?? super.bufferedAmount;
   }
 
-  override sendText(text: string | Uint8Array, compress: boolean | undefined, done?: Done): void {
-    this.#count(Buffer.byteLength(text));
-    super.sendText(text, compress, done);
+  override sendText(text: string | Uint8Array, compress: boolean | undefined, done?: Done): number {
+    // Begun before the message counts below, and told its length when that is known.
+    const task = this.#beginTask();
+    const bytes = super.sendText(text, compress, done);
+    task.amount += bytes;
+    return bytes;
   }
 
   override sendBinary(bytes: Uint8Array, compress: boolean | undefined, done?: Done): void {
-    this.#count(bytes.length);
+    this.#beginTask().amount += bytes.length;
     super.sendBinary(bytes, compress, done);
   }
 
   override sendBlob(blob: Blob, isBinary: boolean, compress: boolean | undefined, done?: Done): void {
-    this.#count(blob.size);
+    this.#beginTask().amount += blob.size;
     super.sendBlob(blob, isBinary, compress, done);
   }
 
@@ -81,14 +84,14 @@ export class StandardConnection extends Connection {
   }
 
   /** What is sent in a task has not left before the task is over, whatever the network did with it since. */
-  #count(bytes: number): void {
+  #beginTask(): { amount: number } {
     if (this.#task === undefined) {
       this.#task = { amount: super.bufferedAmount };
       atEndOfTask(() => {
         this.#task = undefined;
       });
     }
-    this.#task.amount += bytes;
+    return this.#task;
   }
 
   override message(bytes: Buffer, start: number, end: number, kind: Kind, owned: boolean): boolean {

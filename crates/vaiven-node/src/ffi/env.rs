@@ -188,8 +188,8 @@ impl<'a> Env<'a> {
             return Ok(&mut []);
         }
         // SAFETY: the array has this many bytes, and lives as long as the scope that its handle belongs to. Nobody else
-        // looks at them meanwhile: no function of this add-on calls JavaScript while it holds an argument, and
-        // engine.ts passes neither one array twice nor memory that it has lent to the engine.
+        // looks at them meanwhile: no function of this add-on calls JavaScript while it holds an argument, no array is
+        // passed twice, and memory that is lent to the engine is passed to `decodeText` alone, which leaves the engine be.
         Ok(unsafe { std::slice::from_raw_parts_mut(data.cast(), len) })
     }
 
