@@ -122,7 +122,7 @@ async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>
         return api::answer(app, path, request).await;
     }
     if matches!(route, Route::Events | Route::Commands) {
-        return stream::answer(app, request, peer.scheme).await;
+        return stream::answer(app, request, peer).await;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use the method GET.\n");

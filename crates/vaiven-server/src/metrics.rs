@@ -91,16 +91,20 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register(
             "connections_open",
-            "WebSocket connections that are open",
+            "WebSocket connections and streams of events that are open",
             self.connections_open.clone(),
         );
-        registry.register("connections", "WebSocket connections accepted", self.connections.clone());
+        registry.register(
+            "connections",
+            "WebSocket connections and streams of events accepted",
+            self.connections.clone(),
+        );
         registry.register(
             "handshakes_refused",
             "Requests that were refused, by HTTP status and rule",
             self.handshakes_refused.clone(),
         );
-        let help = "WebSocket connections ended, by close code; 1006 is an end without a Close frame";
+        let help = "WebSocket connections and streams of events ended, by close code; 1006 is an end without a last word";
         registry.register("closes", help, self.closes.clone());
         registry.register("http_requests", "Requests for pages, health and metrics", self.requests.clone());
         registry.register("messages_in", "Messages received", self.messages_in.clone());

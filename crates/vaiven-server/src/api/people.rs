@@ -54,7 +54,7 @@ struct ClientInfo<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     route: &'static str,
-    channels: u64,
+    channels: usize,
     seconds: u64,
 }
 
@@ -72,12 +72,12 @@ struct Info {
 pub(super) fn list<B>(app: &App, request: &Request<B>) -> Result<Answer> {
     let limit = Parameters::of(request, &["limit"])?.limit(MAX_CLIENTS)?;
     let listed = app.sessions.list(limit);
-    let clients = listed.iter().map(|SessionInfo { route, client, user, channels, since }| ClientInfo {
-        client: client.as_deref(),
-        user: user.as_deref(),
-        route,
-        channels: *channels,
-        seconds: since.elapsed().as_secs(),
+    let clients = listed.iter().map(|info: &SessionInfo| ClientInfo {
+        client: info.client.as_deref(),
+        user: info.user.as_deref(),
+        route: info.route,
+        channels: info.channels.len(),
+        seconds: info.since.elapsed().as_secs(),
     });
     Ok(json(&Clients { count: app.sessions.len(), clients: clients.collect() }))
 }
