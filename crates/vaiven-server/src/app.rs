@@ -3,6 +3,7 @@
 use crate::Settings;
 use crate::api::key::ApiKeys;
 use crate::auth::Auth;
+use crate::drain::Stage;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::server::StartError;
@@ -12,9 +13,9 @@ use crate::store::Store;
 use crate::stream::Streams;
 use crate::throttle::RefusalLog;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
-use vaiven::server::{ServerConfig, ServerHandle};
+use tokio::sync::watch;
+use vaiven::server::{Refusal, ServerConfig, ServerHandle};
 use vaiven_hub::{ChannelName, Hub, HubConfig};
 
 /// Settings and state of a server.
@@ -33,8 +34,8 @@ pub(crate) struct App {
     pub(crate) refusal_log: RefusalLog,
     /// How long a publication that is sent again is known to be the same.
     pub(crate) window: Duration,
-    /// The server is about to stop: nobody else should be sent to it.
-    pub(crate) is_stopping: AtomicBool,
+    /// How far its end has come.
+    pub(crate) stage: watch::Sender<Stage>,
 }
 
 impl App {
@@ -71,7 +72,7 @@ impl App {
             metrics,
             refusal_log: RefusalLog::new(Instant::now()),
             window,
-            is_stopping: AtomicBool::new(false),
+            stage: watch::Sender::new(Stage::Running),
         }))
     }
 
@@ -80,6 +81,26 @@ impl App {
     pub(crate) fn for_test(mut settings: Settings) -> Arc<Self> {
         settings.history = crate::settings::HistoryIn::Memory;
         Self::new(settings, Arc::default(), ServerHandle::detached()).expect("nothing is read from disk")
+    }
+
+    /// Whether it is about to stop: nobody else should be sent to it.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stage.borrow() != Stage::Running
+    }
+
+    /// Waits until the end has come so far.
+    pub(crate) async fn reached(&self, stage: Stage) {
+        // The sender is there for as long as this is.
+        let _ = self.stage.subscribe().wait_for(|reached| *reached >= stage).await;
+    }
+
+    /// Lets nobody begin a session who would be told to go at once.
+    pub(crate) fn check_running(&self) -> Result<(), Refusal> {
+        if !self.is_stopping() {
+            return Ok(());
+        }
+        let refusal = Refusal::new(503, "stopping", "The server stops. Try again in a moment.");
+        Err(refusal.with_field("Retry-After", "1").expect("it is a valid field"))
     }
 
     /// What a channel of this name promises.

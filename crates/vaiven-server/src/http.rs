@@ -3,6 +3,7 @@
 
 use crate::api;
 use crate::app::App;
+use crate::drain::Stage;
 use crate::events::EventBody;
 use crate::metrics::{self, RequestLabels};
 use crate::opening::{Opening, accept};
@@ -23,7 +24,6 @@ use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
 use vaiven_demos::File;
@@ -49,7 +49,7 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
         .max_headers(limits.max_fields)
         // hyper takes no less than 8 KiB.
         .max_buf_size(limits.max_bytes.max(8 << 10));
-    let handle = app.handle.clone();
+    let ending = Arc::clone(&app);
     let service = service_fn(move |request| {
         let (app, place) = (Arc::clone(&app), place.clone());
         async move { Ok::<_, Infallible>(answer(&app, request, peer, &place).await) }
@@ -58,7 +58,7 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
     // A client that breaks off is no news.
     tokio::select! {
         _ = &mut connection => {}
-        () = handle.draining() => {
+        () = ending.reached(Stage::Closing) => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
@@ -81,6 +81,10 @@ async fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, plac
     };
     if is_public {
         answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+    }
+    if app.is_stopping() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // What the client asks next is for another server.
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let labels = RequestLabels { route: pattern, status: answer.status().as_u16() };
     app.metrics.requests.get_or_create(&labels).inc();
@@ -132,9 +136,7 @@ async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>
     match route {
         Route::Page(page) => file(&request, page),
         Route::Metrics => figures(app, &request, peer),
-        Route::Ready if app.is_stopping.load(Ordering::Relaxed) => {
-            text(StatusCode::SERVICE_UNAVAILABLE, "the server stops\n")
-        }
+        Route::Ready if app.is_stopping() => text(StatusCode::SERVICE_UNAVAILABLE, "the server stops\n"),
         _ => text(StatusCode::OK, "ok\n"),
     }
 }
