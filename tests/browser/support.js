@@ -61,11 +61,7 @@ export class Server {
 
   async start() {
     const program = process.env.VAIVEN_BIN ?? join(ROOT, 'target/release/vaiven');
-<<<<<<< HEAD
     const child = spawn(program, this.args, { cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
-=======
-    const child = spawn(program, ['serve', '--listen', `127.0.0.1:${this.port}`, '--history', 'memory'], { stdio: ['ignore', 'pipe', 'pipe'] });
->>>>>>> server
     this.child = child;
     this.ended = new Promise((done) => {
       child.once('exit', done);
