@@ -230,9 +230,9 @@ async fn take(app: &App, request: Request<Incoming>) -> Result<(), ApiError> {
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let is_binary = content_type.is_some_and(|value| value == "application/octet-stream");
     let messages = if is_binary {
-        vec![Message::binary(body::read_bytes(request, MAX_BODY_BYTES).await?)]
+        vec![Message::binary(body::read_bytes(app, request, MAX_BODY_BYTES).await?)]
     } else {
-        texts(&body::read(request).await?)?
+        texts(&body::read(app, request).await?)?
     };
     let longest = app.settings.max_message_bytes;
     if messages.iter().any(|message| message.len() > longest) {

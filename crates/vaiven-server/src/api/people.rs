@@ -83,7 +83,7 @@ pub(super) fn list<B>(app: &App, request: &Request<B>) -> Result<Answer> {
 }
 
 pub(super) async fn disconnect(app: &App, request: Request<Incoming>) -> Result<Answer> {
-    let body = read(request).await?;
+    let body = read(app, request).await?;
     let DisconnectRequest { client, user, reconnect } = parse(&body)?;
     let which = match (&client, &user) {
         (Some(client), None) => Which::Client(client),
@@ -100,7 +100,7 @@ pub(super) async fn disconnect(app: &App, request: Request<Incoming>) -> Result<
 }
 
 pub(super) async fn revoke(app: &App, request: Request<Incoming>) -> Result<Answer> {
-    let body = read(request).await?;
+    let body = read(app, request).await?;
     let RevokeRequest { user, token_id, seconds } = parse(&body)?;
     let remember = Duration::from_secs(seconds.unwrap_or(REMEMBERED).into());
     let which = match (&user, &token_id) {

@@ -191,6 +191,9 @@ settings! {
         handshake_timeout: "SECONDS",
             "How long the opening handshake, and each request for a page, may take",
             "A phone on a bad network needs a few seconds.";
+        body_timeout: "SECONDS",
+            "How long the body of a request may take",
+            "1 MiB over a slow line. Then the request is answered with 408.";
         tls_timeout: "SECONDS",
             "How long the TLS handshake may take",
             "Half of the whole opening handshake.";
@@ -205,7 +208,7 @@ settings! {
             "A client that is gone is noticed after 35 seconds at most.";
         drain_timeout: "SECONDS",
             "How long closing all connections may take when the server stops",
-            "What service managers allow by default before they kill.";
+            "What service managers allow by default before they kill. The listener is closed at once, so whoever probes with a new connection is refused; over one that is kept alive /ready says 503 until the sessions are gone.";
     }
 }
 
