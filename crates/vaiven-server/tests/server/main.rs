@@ -7,6 +7,7 @@ mod host;
 mod http;
 mod origin;
 mod rooms;
+mod signature;
 mod stop;
 mod store;
 mod stream;

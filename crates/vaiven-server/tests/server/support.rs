@@ -145,8 +145,13 @@ impl Wire {
 
     /// What comes next, as it comes.
     pub(crate) async fn some(&mut self) -> String {
-        patiently(self.stream.read_buf(&mut self.received)).await.unwrap();
-        String::from_utf8(self.received.split().to_vec()).unwrap()
+        loop {
+            let len = patiently(self.stream.read_buf(&mut self.received)).await.unwrap();
+            // A read may end within a character.
+            if len == 0 || std::str::from_utf8(&self.received).is_ok() {
+                return String::from_utf8(self.received.split().to_vec()).unwrap();
+            }
+        }
     }
 
     /// All that comes until the server ends the connection.
