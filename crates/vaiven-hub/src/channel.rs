@@ -5,6 +5,7 @@
 use crate::config::{Contract, Namespace};
 use crate::figures::Counters;
 use crate::latest::{Latest, key_of};
+use crate::left::{Left, Ticket};
 use crate::older::Older;
 use crate::outlet::{Ending, Event, Outlet};
 use crate::presence::{Member, Roster};
@@ -35,6 +36,7 @@ pub(crate) struct Common {
     pub(crate) recent_bytes: u64,
     /// Channels in which somebody came or left, for the keeper.
     pub(crate) rosters: Mutex<Vec<Weak<Channel>>>,
+    pub(crate) left: Left,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,10 @@ pub(crate) struct State {
     /// Subscriptions, those that are being replayed to included.
     pub(crate) seats: usize,
     pub(crate) empty_since: Instant,
+    /// Its place among those that were left, while nobody is subscribed.
+    left: Option<Ticket>,
+    /// A value was accepted and is on its way: the channel must be there when it arrives.
+    expects_value: bool,
     /// Who gets what is published.
     pub(crate) members: Slab<Receiver>,
     next_id: u64,
@@ -112,6 +118,8 @@ impl Channel {
         let state = State {
             seats: 0,
             empty_since: Instant::now(),
+            left: None,
+            expects_value: false,
             members: Slab::new(),
             next_id: 0,
             waiting: VecDeque::new(),
@@ -150,6 +158,69 @@ impl Channel {
         self.namespace.contract
     }
 
+    /// Takes a place, where there are fewer than `max`.
+    pub(crate) fn take_seat(&self, max: usize) -> bool {
+        let mut state = self.lock();
+        if state.seats >= max {
+            return false;
+        }
+        state.seats += 1;
+        self.unqueue(&mut state);
+        drop(state);
+        self.counters().subscribers.add(1);
+        true
+    }
+
+    /// Gives the place back. A channel without subscribers and values queues up to be forgotten.
+    pub(crate) fn leave_seat(&self) {
+        self.counters().subscribers.sub(1);
+        let mut state = self.lock();
+        state.seats -= 1;
+        state.empty_since = Instant::now();
+        if state.seats == 0 && state.latest.is_empty() && !state.expects_value {
+            state.left = Some(self.common.left.push(&self.name));
+        }
+    }
+
+    /// Says whether a value of this key may be published. Then the channel is kept until it arrives.
+    pub(crate) fn expect_value(&self, key: &str) -> bool {
+        let mut state = self.lock();
+        let has_room = state.latest.has_room(key, self.namespace.max_keys);
+        if has_room {
+            state.expects_value = true;
+            state.empty_since = Instant::now();
+            self.unqueue(&mut state);
+        }
+        has_room
+    }
+
+    /// Lets go of everything, where nobody is subscribed and nothing would be lost: those whose presence is in its grace
+    /// time are shown to nobody. Says whether it did. One that must stay queues up no longer.
+    pub(crate) fn give_up(&self) -> bool {
+        let mut state = self.lock();
+        let is_used = state.seats > 0 || state.in_turn || state.expects_value || !state.latest.is_empty();
+        if is_used {
+            self.unqueue(&mut state);
+        } else {
+            self.let_go(&mut state);
+        }
+        !is_used
+    }
+
+    /// Lets go of what a channel holds that is to be forgotten.
+    pub(crate) fn let_go(&self, state: &mut State) {
+        self.unqueue(state);
+        let counters = self.counters();
+        counters.members.sub(std::mem::take(&mut state.roster).len() as u64);
+        counters.recent_bytes.sub(state.recent.clear() as u64);
+    }
+
+    fn unqueue(&self, state: &mut State) {
+        if let Some(ticket) = state.left.take() {
+            self.common.left.remove(ticket);
+        }
+    }
+
     /// The broker delivers what follows this position. It may have delivered some of it already.
     pub(crate) fn begin(&self, position: Position) {
         let mut state = self.lock();
@@ -178,6 +249,7 @@ impl Channel {
             self.remember(&mut state, Arc::clone(&entry));
         } else if self.contract() == Contract::Latest {
             state.latest.insert(key_of(publication).into(), Arc::clone(&entry));
+            state.expects_value = false;
             self.start(state);
             return;
         }

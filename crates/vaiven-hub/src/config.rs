@@ -65,7 +65,8 @@ pub struct HubConfig {
     /// defaults of [`Namespace`].
     pub namespaces: HashMap<String, Namespace>,
     /// Channels that are known at a time: those with subscribers, those that had some a minute ago, and `latest` ones
-    /// with values. Default: 100,000.
+    /// with values. Where there are as many, those without subscribers and values are forgotten at once, the one that was
+    /// left first in front. Default: 100,000.
     pub max_channels: usize,
     /// Subscribers of one channel. Default: 100,000.
     pub max_subscribers: usize,

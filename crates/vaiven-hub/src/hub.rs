@@ -6,6 +6,7 @@ use crate::config::{Contract, HubConfig, Namespace};
 use crate::figures::{Counters, Figures};
 use crate::idempotency::Idempotency;
 use crate::keeper;
+use crate::left::Left;
 use crate::outlet::Outlet;
 use crate::pattern;
 use crate::presence::Presence;
@@ -27,6 +28,8 @@ pub(crate) const SHARDS: usize = 64;
 const MAX_HISTORY: usize = 300;
 /// The longest key of a publication, in bytes.
 const MAX_KEY_BYTES: usize = 255;
+/// Channels that are looked at to make room for one more.
+const MAX_TRIES: usize = 16;
 /// Different wires of one hub.
 const MAX_WIRES: usize = 32;
 
@@ -69,7 +72,13 @@ impl Hub {
     pub fn new(config: HubConfig, broker: Arc<dyn Broker>) -> Self {
         let counters = Arc::new(Counters::default());
         let recent_bytes = config.recent_bytes as u64;
-        let common = Common { counters, runtime: Handle::current(), recent_bytes, rosters: Mutex::default() };
+        let common = Common {
+            counters,
+            runtime: Handle::current(),
+            recent_bytes,
+            rosters: Mutex::default(),
+            left: Left::default(),
+        };
         let namespaces =
             config.namespaces.iter().map(|(name, space)| (name.clone(), Arc::new(space.clone())));
         let shared = Arc::new(Shared {
@@ -228,19 +237,15 @@ impl Shared {
         if publication.key.as_ref().is_some_and(|key| key.len() > MAX_KEY_BYTES) {
             return Err(Err(PublishError::TooLarge(MAX_KEY_BYTES)));
         }
-        let found = self.find(channel);
-        if found.as_ref().is_some_and(|channel| channel.is_overfull()) {
+        if self.find(channel).is_some_and(|channel| channel.is_overfull()) {
             self.common.counters.busy.add(1);
             return Err(Err(PublishError::Busy));
         }
         let is_kept = namespace.contract == Contract::Reliable && !publication.ephemeral;
         if namespace.contract == Contract::Latest && !publication.ephemeral {
             let key = publication.key.as_deref().unwrap_or_default();
-            let channel = match found {
-                Some(channel) => channel,
-                None => self.reserve(channel).map_err(|_| Err(PublishError::TooManyKeys))?.0.clone(),
-            };
-            if !channel.lock().latest.has_room(key, namespace.max_keys) {
+            let has_room = self.with_channel(channel, |channel| channel.expect_value(key));
+            if !has_room.unwrap_or(false) {
                 return Err(Err(PublishError::TooManyKeys));
             }
         }
@@ -288,29 +293,55 @@ impl Shared {
         self.shard(channel).get(channel).cloned()
     }
 
-    /// Keeps a place in a channel, which is made when it is not known.
+    /// Keeps a place in a channel.
     fn reserve(&self, name: &ChannelName) -> Result<Seat, SubscribeError> {
+        let max = self.config.max_subscribers;
+        let take = |channel: &Arc<Channel>| channel.take_seat(max).then(|| Seat(Arc::clone(channel)));
+        self.with_channel(name, take)?.ok_or(SubscribeError::TooManySubscribers)
+    }
+
+    /// Does something with a channel, which is made when it is not known, before it can be forgotten.
+    fn with_channel<T>(
+        &self,
+        name: &ChannelName,
+        act: impl FnOnce(&Arc<Channel>) -> T,
+    ) -> Result<T, SubscribeError> {
         let namespace = self.namespaces.get(name.namespace()).ok_or(SubscribeError::UnknownNamespace)?;
-        let counters = &self.common.counters;
+        let channels = &self.common.counters.channels;
         let mut shard = self.shard(name);
-        let channel = if let Some(channel) = shard.get(name) {
-            Arc::clone(channel)
-        } else {
-            if !counters.channels.add_below(self.config.max_channels as u64) {
+        if let Some(channel) = shard.get(name) {
+            return Ok(act(channel));
+        }
+        if !channels.add_below(self.config.max_channels as u64) {
+            // No two shards are locked at a time, so the channel may be there afterwards.
+            drop(shard);
+            if !self.take_place_of_an_empty_one() {
                 return Err(SubscribeError::TooManyChannels);
             }
-            let channel = Channel::new(name.clone(), Arc::clone(namespace), Arc::clone(&self.common));
-            shard.insert(name.clone(), Arc::clone(&channel));
-            channel
-        };
-        let mut state = channel.lock();
-        if state.seats >= self.config.max_subscribers {
-            return Err(SubscribeError::TooManySubscribers);
+            shard = self.shard(name);
+            if let Some(channel) = shard.get(name) {
+                channels.sub(1);
+                return Ok(act(channel));
+            }
         }
-        state.seats += 1;
-        drop(state);
-        counters.subscribers.add(1);
-        Ok(Seat(channel))
+        let channel = Channel::new(name.clone(), Arc::clone(namespace), Arc::clone(&self.common));
+        shard.insert(name.clone(), Arc::clone(&channel));
+        Ok(act(&channel))
+    }
+
+    /// Forgets a channel that nobody is subscribed to. It still counts, for the one that comes in its place.
+    fn take_place_of_an_empty_one(&self) -> bool {
+        self.common.left.first(MAX_TRIES).iter().any(|name| {
+            let mut shard = self.shard(name);
+            let is_free = shard.get(name).is_some_and(|channel| channel.give_up());
+            if is_free
+                && let Some(channel) = shard.remove(name)
+                && channel.contract() == Contract::Reliable
+            {
+                self.broker.unsubscribe(name);
+            }
+            is_free
+        })
     }
 
     /// The number of a wire, which it is given when it is seen first.

@@ -56,7 +56,7 @@ fn sweep(shared: &Shared, shard: usize) {
             || !state.roster.is_empty()
             || !state.latest.is_empty();
         if !is_used {
-            counters.recent_bytes.sub(state.recent.clear() as u64);
+            channel.let_go(&mut state);
             counters.channels.sub(1);
             if channel.contract() == Contract::Reliable {
                 shared.broker.unsubscribe(name);

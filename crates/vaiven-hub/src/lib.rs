@@ -36,6 +36,7 @@ mod hub;
 mod idempotency;
 mod keeper;
 mod latest;
+mod left;
 mod local;
 mod older;
 mod outlet;

@@ -10,7 +10,6 @@ use crate::{HistoryQuery, Position};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// What a subscriber wants.
 #[derive(Clone, Debug, Default)]
@@ -290,10 +289,7 @@ impl Drop for Subscription {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.counters().subscribers.sub(1);
-        let mut state = self.0.lock();
-        state.seats -= 1;
-        state.empty_since = Instant::now();
+        self.0.leave_seat();
     }
 }
 

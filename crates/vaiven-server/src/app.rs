@@ -1,8 +1,10 @@
 //! What all connections of a server share.
 
 use crate::Settings;
+use crate::admin::Tails;
 use crate::api::key::ApiKeys;
 use crate::auth::Auth;
+use crate::drain::Stage;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::server::StartError;
@@ -12,9 +14,9 @@ use crate::store::Store;
 use crate::stream::Streams;
 use crate::throttle::RefusalLog;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
-use vaiven::server::{ServerConfig, ServerHandle};
+use tokio::sync::watch;
+use vaiven::server::{Refusal, ServerConfig, ServerHandle};
 use vaiven_hub::{ChannelName, Hub, HubConfig};
 
 /// Settings and state of a server.
@@ -27,14 +29,17 @@ pub(crate) struct App {
     pub(crate) hub: Hub,
     pub(crate) auth: Arc<Auth>,
     pub(crate) keys: ApiKeys,
+    pub(crate) admin_key: ApiKeys,
+    pub(crate) admin_tails: Tails,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusal_log: RefusalLog,
     /// How long a publication that is sent again is known to be the same.
     pub(crate) window: Duration,
-    /// The server is about to stop: nobody else should be sent to it.
-    pub(crate) is_stopping: AtomicBool,
+    /// How far its end has come.
+    pub(crate) stage: watch::Sender<Stage>,
+    pub(crate) started: Instant,
 }
 
 impl App {
@@ -57,6 +62,7 @@ impl App {
         let hub = Hub::new(hub_config, store.broker());
         let metrics = Arc::new(Metrics::new(handle.clone(), hub.clone(), store));
         let keys = ApiKeys::new(&settings.api_keys);
+        let admin_key = ApiKeys::new(settings.admin_key.as_slice());
         let rate = Rate { per_second: settings.message_rate, burst: settings.message_burst };
         Ok(Arc::new(Self {
             settings,
@@ -66,12 +72,15 @@ impl App {
             hub,
             auth: Arc::new(auth),
             keys,
+            admin_key,
+            admin_tails: Tails::default(),
             sessions: Arc::default(),
             streams: Arc::default(),
             metrics,
             refusal_log: RefusalLog::new(Instant::now()),
             window,
-            is_stopping: AtomicBool::new(false),
+            stage: watch::Sender::new(Stage::Running),
+            started: Instant::now(),
         }))
     }
 
@@ -80,6 +89,26 @@ impl App {
     pub(crate) fn for_test(mut settings: Settings) -> Arc<Self> {
         settings.history = crate::settings::HistoryIn::Memory;
         Self::new(settings, Arc::default(), ServerHandle::detached()).expect("nothing is read from disk")
+    }
+
+    /// Whether it is about to stop: nobody else should be sent to it.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stage.borrow() != Stage::Running
+    }
+
+    /// Waits until the end has come so far.
+    pub(crate) async fn reached(&self, stage: Stage) {
+        // The sender is there for as long as this is.
+        let _ = self.stage.subscribe().wait_for(|reached| *reached >= stage).await;
+    }
+
+    /// Lets nobody begin a session who would be told to go at once.
+    pub(crate) fn check_running(&self) -> Result<(), Refusal> {
+        if !self.is_stopping() {
+            return Ok(());
+        }
+        let refusal = Refusal::new(503, "stopping", "The server stops. Try again in a moment.");
+        Err(refusal.with_field("Retry-After", "1").expect("it is a valid field"))
     }
 
     /// What a channel of this name promises.

@@ -2,7 +2,6 @@
 
 use crate::app::App;
 use crate::session::Farewell;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use vaiven::CloseCode;
@@ -23,6 +22,17 @@ const FIRST_COMEBACK: Duration = Duration::from_millis(500);
 /// Why the server stops.
 const REASON: &str = "the server stops";
 
+/// How far the end of a server has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Running,
+    /// Nobody is let in, and sessions are ended. Connections of HTTP that stand are answered once more: a load balancer
+    /// that asks over one of them hears that the server is not ready.
+    Stopping,
+    /// They are closed too, unless an answer is under way.
+    Closing,
+}
+
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
@@ -32,7 +42,7 @@ pub struct Drained {
 
 /// Ends all connections with this code, within `drain_timeout`.
 pub(crate) async fn drain(app: &App, code: CloseCode) -> Drained {
-    app.is_stopping.store(true, Ordering::Relaxed);
+    app.stage.send_replace(Stage::Stopping);
     app.handle.close_listener(code, REASON);
     let begun = Instant::now();
     let timeout = app.settings.drain_timeout;
@@ -43,6 +53,7 @@ pub(crate) async fn drain(app: &App, code: CloseCode) -> Drained {
     };
     // Who is told late, or does not answer, has the rest of the time.
     let _ = tokio::time::timeout(timeout / 6 * 5, leaving).await;
+    app.stage.send_replace(Stage::Closing);
     let mut options = DrainOptions::default().at_once();
     options.code = code;
     options.reason.push_str(REASON);

@@ -1,18 +1,18 @@
 //! The messages of a session as Server-Sent Events: a queue that the session and the hub fill and a response body
 //! drains. Bounded in bytes like the outbox of a WebSocket.
 
-use crate::stream::OpenStream;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use hyper::body::{Body, Frame};
+use std::any::Any;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use tokio::sync::Notify;
-use vaiven::{Message, PreparedBatch};
+use vaiven::{CloseCode, Message, PreparedBatch};
 use vaiven_hub::Delivery;
 
 /// Events that wait for a client.
@@ -34,14 +34,16 @@ struct State {
     waiting: BytesMut,
     epoch: String,
     is_closed: bool,
+    /// With which code it was closed, if that was on purpose.
+    code: Option<CloseCode>,
 }
 
 /// The queue as the body of a response. Dropped, the client is gone.
 #[derive(Debug)]
 pub(crate) struct EventBody {
     queue: Arc<EventQueue>,
-    /// The stream is open for as long as its response.
-    _open: OpenStream,
+    /// What there is for as long as the response.
+    _held: Box<dyn Any + Send + Sync>,
 }
 
 /// The client cannot be told anything any more.
@@ -113,20 +115,34 @@ impl EventQueue {
         Delivery::Taken
     }
 
-    /// Whether the response has taken everything.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.lock().waiting.is_empty()
+    /// Bytes that the response has not taken yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
     }
 
-    /// Says the last word; the response ends behind it.
-    pub(crate) fn close(&self, last: &Message) {
+    /// The code with which it was closed; `None` where it was not, or the client is gone.
+    pub(crate) fn close_code(&self) -> Option<CloseCode> {
+        self.lock().code
+    }
+
+    /// Says the last word, if there is one; the response ends behind it.
+    pub(crate) fn close(&self, code: CloseCode, last: Option<&Message>) {
         let mut state = self.lock();
         if !std::mem::replace(&mut state.is_closed, true) {
-            self.write(&mut state, last);
+            state.code = Some(code);
+            if let Some(last) = last {
+                self.write(&mut state, last);
+            }
         }
         drop(state);
         self.reader.wake();
         self.room.notify_waiters();
+    }
+
+    /// All that waits, for a test without a response.
+    #[cfg(test)]
+    pub(crate) fn take_all(&self) -> Bytes {
+        self.lock().waiting.split().freeze()
     }
 
     fn write(&self, state: &mut State, message: &Message) {
@@ -175,8 +191,9 @@ impl EventQueue {
 }
 
 impl EventBody {
-    pub(crate) fn new(queue: Arc<EventQueue>, open: OpenStream) -> Self {
-        Self { queue, _open: open }
+    /// The events of a queue. `held` is dropped when the response is over.
+    pub(crate) fn new(queue: Arc<EventQueue>, held: impl Any + Send + Sync) -> Self {
+        Self { queue, _held: Box::new(held) }
     }
 }
 

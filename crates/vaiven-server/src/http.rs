@@ -1,8 +1,10 @@
 //! What is not a WebSocket: pages, health and metrics, by hyper. A later request of the same connection may still
 //! ask for an upgrade.
 
+use crate::admin;
 use crate::api;
 use crate::app::App;
+use crate::drain::Stage;
 use crate::events::EventBody;
 use crate::metrics::{self, RequestLabels};
 use crate::opening::{Opening, accept};
@@ -23,7 +25,6 @@ use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
 use vaiven_demos::File;
@@ -49,7 +50,7 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
         .max_headers(limits.max_fields)
         // hyper takes no less than 8 KiB.
         .max_buf_size(limits.max_bytes.max(8 << 10));
-    let handle = app.handle.clone();
+    let ending = Arc::clone(&app);
     let service = service_fn(move |request| {
         let (app, place) = (Arc::clone(&app), place.clone());
         async move { Ok::<_, Infallible>(answer(&app, request, peer, &place).await) }
@@ -58,7 +59,7 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
     // A client that breaks off is no news.
     tokio::select! {
         _ = &mut connection => {}
-        () = handle.draining() => {
+        () = ending.reached(Stage::Closing) => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
@@ -81,6 +82,10 @@ async fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, plac
     };
     if is_public {
         answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+    }
+    if app.is_stopping() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // What the client asks next is for another server.
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let labels = RequestLabels { route: pattern, status: answer.status().as_u16() };
     app.metrics.requests.get_or_create(&labels).inc();
@@ -112,6 +117,7 @@ async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>
     if let Some(Err(refusal)) = host.map(|host| app.config.check_host(&host, peer.scheme, listener)) {
         return refused(app, &refusal, peer, route.map_or("none", Route::pattern));
     }
+    let route = route.filter(|route| !matches!(route, Route::Admin(_)) || app.settings.admin_key.is_some());
     let Some(route) = route else {
         return text(
             StatusCode::NOT_FOUND,
@@ -121,8 +127,11 @@ async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>
     if let Route::Api(path) = route {
         return api::answer(app, path, request).await;
     }
+    if let Route::Admin(part) = route {
+        return admin::answer(app, *part, request, peer).await;
+    }
     if matches!(route, Route::Events | Route::Commands) {
-        return stream::answer(app, request, peer.scheme).await;
+        return stream::answer(app, request, peer).await;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use the method GET.\n");
@@ -132,14 +141,12 @@ async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>
     match route {
         Route::Page(page) => file(&request, page),
         Route::Metrics => figures(app, &request, peer),
-        Route::Ready if app.is_stopping.load(Ordering::Relaxed) => {
-            text(StatusCode::SERVICE_UNAVAILABLE, "the server stops\n")
-        }
+        Route::Ready if app.is_stopping() => text(StatusCode::SERVICE_UNAVAILABLE, "the server stops\n"),
         _ => text(StatusCode::OK, "ok\n"),
     }
 }
 
-fn file(request: &Request<Incoming>, file: &File) -> Answer {
+pub(crate) fn file(request: &Request<Incoming>, file: &File) -> Answer {
     let tag = entity_tag(file);
     let is_known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|known| {
         known
@@ -167,16 +174,18 @@ fn file(request: &Request<Incoming>, file: &File) -> Answer {
 
 /// The metrics, for whoever may see them.
 fn figures(app: &App, request: &Request<Incoming>, peer: Peer) -> Answer {
-    // Behind a proxy on the same machine everybody seems to be local.
-    let is_forwarded = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-real-ip", "via"]
-        .iter()
-        .any(|name| request.headers().contains_key(*name));
-    if app.settings.metrics_from.admits(peer.ip, is_forwarded) {
+    if app.settings.metrics_from.admits(peer.ip, is_forwarded(request.headers())) {
         return with_type(metrics::CONTENT_TYPE, Bytes::from(app.metrics.text()));
     }
     let why =
         "Metrics are for this machine only. To open them to every address, set metrics_from = \"anywhere\"\n";
     text(StatusCode::FORBIDDEN, why)
+}
+
+/// Whether a proxy passed a request on: behind one on the same machine everybody seems to be local.
+pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
+    let fields = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-real-ip", "via"];
+    fields.iter().any(|name| headers.contains_key(*name))
 }
 
 pub(crate) fn text(status: StatusCode, body: &'static str) -> Answer {

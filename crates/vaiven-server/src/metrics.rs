@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use std::fmt;
 use vaiven::CloseCode;
 use vaiven::server::ServerHandle;
-use vaiven_hub::Hub;
+use vaiven_hub::{Hub, StoreFigures};
 
 /// What `/metrics` answers with.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -52,6 +52,9 @@ pub(crate) struct Metrics {
     pub(crate) connections_open: Family<RouteLabel, Gauge>,
     pub(crate) connections: Family<RouteLabel, Counter>,
     handshakes_refused: Family<RefusalLabels, Counter>,
+    /// The same, in all.
+    refusals: Counter,
+    store: Store,
     closes: Family<CodeLabel, Counter>,
     pub(crate) requests: Family<RequestLabels, Counter>,
     pub(crate) messages_in: Counter,
@@ -70,6 +73,8 @@ impl Metrics {
             connections_open: Family::default(),
             connections: Family::default(),
             handshakes_refused: Family::default(),
+            refusals: Counter::default(),
+            store: store.clone(),
             closes: Family::default(),
             requests: Family::default(),
             messages_in: Counter::default(),
@@ -91,16 +96,20 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register(
             "connections_open",
-            "WebSocket connections that are open",
+            "WebSocket connections and streams of events that are open",
             self.connections_open.clone(),
         );
-        registry.register("connections", "WebSocket connections accepted", self.connections.clone());
+        registry.register(
+            "connections",
+            "WebSocket connections and streams of events accepted",
+            self.connections.clone(),
+        );
         registry.register(
             "handshakes_refused",
             "Requests that were refused, by HTTP status and rule",
             self.handshakes_refused.clone(),
         );
-        let help = "WebSocket connections ended, by close code; 1006 is an end without a Close frame";
+        let help = "WebSocket connections and streams of events ended, by close code; 1006 is an end without a last word";
         registry.register("closes", help, self.closes.clone());
         registry.register("http_requests", "Requests for pages, health and metrics", self.requests.clone());
         registry.register("messages_in", "Messages received", self.messages_in.clone());
@@ -118,6 +127,17 @@ impl Metrics {
     /// Counts a refused handshake under its status and rule.
     pub(crate) fn refused(&self, status: u16, code: &'static str) {
         self.handshakes_refused.get_or_create(&RefusalLabels { status, code }).inc();
+        self.refusals.inc();
+    }
+
+    /// How many handshakes were refused.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.refusals.get()
+    }
+
+    /// What the store on disk counts, where there is one.
+    pub(crate) fn store(&self) -> Option<StoreFigures> {
+        self.store.figures()
     }
 
     /// Counts an error that a client was told.

@@ -34,15 +34,16 @@ impl<'a> Opening<'a> {
     /// What the connection is to do, or why there can be none. Nothing is reserved, and nobody is asked, for a request
     /// that breaks a rule.
     pub(crate) async fn plan(&self, app: &Arc<App>, route: &Route, peer: Peer) -> Result<Plan, Refusal> {
+        app.check_running()?;
         if *route == Route::Echo {
-            return Plan::new(app, route, None).await;
+            return Plan::new(app, route, None, Some(peer.ip)).await;
         }
         let upgrade = Upgrade::check(self.method, self.version, self.fields.iter().copied())?;
         app.config.check_host(upgrade.host(), peer.scheme, Some(app.settings.listen.ip()))?;
         let judged = app.config.origins.check(upgrade.origin(), upgrade.host(), peer.scheme);
         judged.map_err(|refusal| Refusal::forbidden_origin(&refusal))?;
         let identity = self.identify(app, upgrade.origin()).await?;
-        Plan::new(app, route, identity).await
+        Plan::new(app, route, identity, Some(peer.ip)).await
     }
 
     /// Who shows a token in a header.

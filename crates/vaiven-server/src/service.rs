@@ -58,7 +58,7 @@ impl Service {
     /// [`Refusal`]: no WebSockets are served there, or there is no room.
     pub async fn serve(&self, mut socket: WebSocket, path: &str) -> Result<(), Refusal> {
         let route = Route::of(path).filter(Route::is_websocket).ok_or_else(Refusal::not_found)?;
-        let mut plan = Plan::new(&self.app, &route, None).await?;
+        let mut plan = Plan::new(&self.app, &route, None, None).await?;
         plan.run(&mut socket).await;
         Ok(())
     }

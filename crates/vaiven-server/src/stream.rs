@@ -9,7 +9,8 @@ use crate::events::{EventBody, EventQueue};
 use crate::http::{Answer, with_type};
 use crate::identity::random_secret;
 use crate::opening::Opening;
-use crate::session::{ClientOutlet, converse, refuse};
+use crate::server::Peer;
+use crate::session::{refuse, run_stream};
 use bytes::Bytes;
 use futures_core::Stream;
 use http::header::{self, HeaderName, HeaderValue};
@@ -19,6 +20,7 @@ use hyper::body::Incoming;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -78,8 +80,8 @@ impl Stream for Inlet {
 }
 
 /// Answers a request for a stream, or one that brings messages.
-pub(crate) async fn answer(app: &Arc<App>, request: Request<Incoming>, scheme: Scheme) -> Answer {
-    let allowed = match allowed_origin(app, request.headers(), scheme) {
+pub(crate) async fn answer(app: &Arc<App>, request: Request<Incoming>, peer: Peer) -> Answer {
+    let allowed = match allowed_origin(app, request.headers(), peer.scheme) {
         Ok(allowed) => allowed,
         Err(refusal) => return refused(app, &refusal),
     };
@@ -93,7 +95,7 @@ pub(crate) async fn answer(app: &Arc<App>, request: Request<Incoming>, scheme: S
         let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", why);
         error.with(header::ALLOW, allow).to_answer()
     } else if is_stream {
-        open(app, &request).await.unwrap_or_else(|refusal| refused(app, &refusal))
+        open(app, &request, peer.ip).await.unwrap_or_else(|refusal| refused(app, &refusal))
     } else {
         match take(app, request).await {
             Ok(()) => {
@@ -145,7 +147,8 @@ fn preflight() -> Answer {
 }
 
 /// Opens a stream, whose session is a task of its own.
-async fn open<B>(app: &Arc<App>, request: &Request<B>) -> Result<Answer, Refusal> {
+async fn open<B>(app: &Arc<App>, request: &Request<B>, address: IpAddr) -> Result<Answer, Refusal> {
+    app.check_running()?;
     let first = first_messages(request)?;
     let identity = identify(app, request).await?;
     let (sender, inlet) = mpsc::channel(INLET_MESSAGES);
@@ -161,11 +164,13 @@ async fn open<B>(app: &Arc<App>, request: &Request<B>) -> Result<Answer, Refusal
     let body = EventBody::new(Arc::clone(&queue), open);
     let session_app = Arc::clone(app);
     tokio::spawn(async move {
-        let mut inlet = Inlet(inlet);
-        let outlet = ClientOutlet::stream(queue);
-        // How it ended was told to the client, where it is still there.
-        let _ = converse(&session_app, &mut inlet, outlet, Some(Box::new(identity))).await;
+        run_stream(&session_app, &mut Inlet(inlet), queue, identity, address).await;
     });
+    Ok(with_events(body))
+}
+
+/// The answer whose body these events are.
+pub(crate) fn with_events(body: EventBody) -> Answer {
     let mut answer = Response::new(Either::Right(body));
     let fields = [
         (header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM)),
@@ -175,7 +180,7 @@ async fn open<B>(app: &Arc<App>, request: &Request<B>) -> Result<Answer, Refusal
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     answer.headers_mut().extend(fields);
-    Ok(answer)
+    answer
 }
 
 /// Who asks, where it may connect.
@@ -225,9 +230,9 @@ async fn take(app: &App, request: Request<Incoming>) -> Result<(), ApiError> {
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let is_binary = content_type.is_some_and(|value| value == "application/octet-stream");
     let messages = if is_binary {
-        vec![Message::binary(body::read_bytes(request, MAX_BODY_BYTES).await?)]
+        vec![Message::binary(body::read_bytes(app, request, MAX_BODY_BYTES).await?)]
     } else {
-        texts(&body::read(request).await?)?
+        texts(&body::read(app, request).await?)?
     };
     let longest = app.settings.max_message_bytes;
     if messages.iter().any(|message| message.len() > longest) {

@@ -30,9 +30,51 @@ async fn channels_and_subscribers_are_bounded() {
     assert_eq!(try_join("c").await.unwrap_err(), SubscribeError::TooManyChannels);
     assert_eq!(try_join("nowhere:c").await.unwrap_err(), SubscribeError::UnknownNamespace);
     drop(other);
-    tokio::time::sleep(Duration::from_mins(2)).await;
     let _third = try_join("c").await.unwrap();
     assert_eq!((hub.figures().channels, hub.figures().subscribers), (2, 3));
+}
+
+/// Whoever names many channels and leaves them keeps nobody out; what is in use, or has values, stays.
+#[tokio::test(start_paused = true)]
+async fn channels_that_were_left_make_room_the_first_one_first() {
+    let mut config = config();
+    config.max_channels = 4;
+    let hub = hub(config);
+    let member = || {
+        let member = Member { client: "c1".into(), user: None, info: None };
+        SubscribeOptions { member: Some(member), ..SubscribeOptions::default() }
+    };
+    let try_join =
+        async |channel: &str| hub.subscribe(&name(channel), member(), Kept::new(), &Plain).await.map(drop);
+    let (_used, outlet) = join(&hub, "used", SubscribeOptions::default()).await;
+    hub.publish(&name("latest:p"), keyed("a", "1")).await.unwrap();
+    hub.publish(&name("first"), text("kept")).await.unwrap();
+    for channel in ["latest:p", "first", "latest:left", "first", "used"] {
+        try_join(channel).await.unwrap();
+    }
+    assert_eq!(hub.figures().channels, 4);
+    // Each is left as a lost connection leaves it: its member is there for some seconds more.
+    try_join("live:one").await.unwrap();
+    let present = ["latest:left", "first"].map(|channel| hub.presence(&name(channel)).unwrap().count);
+    assert_eq!(present, [0, 1], "the one that was left first went first");
+    for number in 0..100 {
+        try_join(&format!("{number}")).await.unwrap();
+        hub.publish(&name("latest:q"), keyed("a", "1")).await.unwrap();
+    }
+    let figures = hub.figures();
+    assert_eq!((figures.channels, figures.subscribers), (4, 1));
+    // Full of what cannot go.
+    let (_other, _) = join(&hub, "other", SubscribeOptions::default()).await;
+    assert_eq!(try_join("more").await, Err(SubscribeError::TooManyChannels));
+    let refused = hub.publish(&name("latest:r"), keyed("a", "1")).await;
+    assert_eq!(refused, Err(PublishError::TooManyKeys));
+    hub.publish(&name("used"), text("still here")).await.unwrap();
+    settle().await;
+    assert_eq!(outlet.take(), ["1 still here"]);
+    let (_back, outlet) = join(&hub, "latest:p", SubscribeOptions::default()).await;
+    assert_eq!(outlet.take(), ["a=1"]);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert_eq!(hub.figures().members, 0, "nobody is counted who went with a channel");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The body of a request: bytes within bounds of length, time and depth, to what they say.
 
 use super::ApiError;
+use crate::app::App;
 use crate::protocol::json::{MAX_DEPTH, has_doubled_keys, is_too_deep};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -8,39 +9,40 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
-use std::time::Duration;
 
 /// The longest body.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
-/// How long a body may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads a body of JSON.
 ///
 /// # Errors
 /// The answer to one that is too long, too slow, or something else.
-pub(crate) async fn read(request: Request<Incoming>) -> Result<Bytes, ApiError> {
+pub(crate) async fn read(app: &App, request: Request<Incoming>) -> Result<Bytes, ApiError> {
     check_type(&request)?;
-    read_bytes(request, MAX_BODY_BYTES).await
+    read_bytes(app, request, MAX_BODY_BYTES).await
 }
 
 /// Reads a body of any type.
 ///
 /// # Errors
 /// The answer to one that is too long or too slow.
-pub(crate) async fn read_bytes(request: Request<Incoming>, max_bytes: usize) -> Result<Bytes, ApiError> {
+pub(crate) async fn read_bytes(
+    app: &App,
+    request: Request<Incoming>,
+    max_bytes: usize,
+) -> Result<Bytes, ApiError> {
     let declared =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: u64| length > max_bytes as u64) {
         return Err(too_long());
     }
     let body = Limited::new(request.into_body(), max_bytes).collect();
-    match tokio::time::timeout(TIMEOUT, body).await {
+    match tokio::time::timeout(app.settings.body_timeout, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => Err(ApiError::bad_request("the body ends early")),
         Err(_) => {
-            let message = "the body did not arrive in 30 s";
+            let message = format!("the body did not arrive in {} s", app.settings.body_timeout.as_secs_f32());
             Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", message).with(CONNECTION, "close"))
         }
     }

@@ -5,7 +5,7 @@ use super::query::Parameters;
 use super::{ApiError, Result, json};
 use crate::app::App;
 use crate::http::Answer;
-use crate::session::{Farewell, SessionInfo, Which};
+use crate::session::{Farewell, SENT_AWAY, SessionInfo, Which};
 use http::Request;
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ struct ClientInfo<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     route: &'static str,
-    channels: u64,
+    channels: usize,
     seconds: u64,
 }
 
@@ -72,18 +72,18 @@ struct Info {
 pub(super) fn list<B>(app: &App, request: &Request<B>) -> Result<Answer> {
     let limit = Parameters::of(request, &["limit"])?.limit(MAX_CLIENTS)?;
     let listed = app.sessions.list(limit);
-    let clients = listed.iter().map(|SessionInfo { route, client, user, channels, since }| ClientInfo {
-        client: client.as_deref(),
-        user: user.as_deref(),
-        route,
-        channels: *channels,
-        seconds: since.elapsed().as_secs(),
+    let clients = listed.iter().map(|info: &SessionInfo| ClientInfo {
+        client: info.client.as_deref(),
+        user: info.user.as_deref(),
+        route: info.route,
+        channels: info.channels.len(),
+        seconds: info.since.elapsed().as_secs(),
     });
     Ok(json(&Clients { count: app.sessions.len(), clients: clients.collect() }))
 }
 
 pub(super) async fn disconnect(app: &App, request: Request<Incoming>) -> Result<Answer> {
-    let body = read(request).await?;
+    let body = read(app, request).await?;
     let DisconnectRequest { client, user, reconnect } = parse(&body)?;
     let which = match (&client, &user) {
         (Some(client), None) => Which::Client(client),
@@ -94,13 +94,13 @@ pub(super) async fn disconnect(app: &App, request: Request<Incoming>) -> Result<
         let retry = Some(crate::session::retry_after(Duration::from_secs(1)));
         Farewell { code: CloseCode::RESTART, reason: "asked to come back", retry }
     } else {
-        Farewell { code: CloseCode::new(3003), reason: "sent away", retry: None }
+        SENT_AWAY
     };
     Ok(json(&SentAway { disconnected: app.sessions.send_away(&which, &farewell) }))
 }
 
 pub(super) async fn revoke(app: &App, request: Request<Incoming>) -> Result<Answer> {
-    let body = read(request).await?;
+    let body = read(app, request).await?;
     let RevokeRequest { user, token_id, seconds } = parse(&body)?;
     let remember = Duration::from_secs(seconds.unwrap_or(REMEMBERED).into());
     let which = match (&user, &token_id) {

@@ -88,7 +88,7 @@ type Order = (ChannelName, NewPublication);
 
 pub(super) async fn one(app: &App, request: Request<Incoming>) -> Result<Answer> {
     let key = idempotency_key(request.headers())?;
-    let body = read(request).await?;
+    let body = read(app, request).await?;
     let order = order(parse(&body)?, key.as_deref())?;
     let published = app.hub.publish(&order.0, order.1).await?;
     Ok(json(&Outcome::of(published)))
@@ -96,7 +96,7 @@ pub(super) async fn one(app: &App, request: Request<Incoming>) -> Result<Answer>
 
 pub(super) async fn batch(app: &App, request: Request<Incoming>) -> Result<Answer> {
     let key = idempotency_key(request.headers())?;
-    let body = read(request).await?;
+    let body = read(app, request).await?;
     let BatchRequest { publications } = parse(&body)?;
     check_count(publications.len())?;
     let mut orders = Vec::with_capacity(publications.len());
@@ -112,7 +112,7 @@ pub(super) async fn batch(app: &App, request: Request<Incoming>) -> Result<Answe
 
 pub(super) async fn broadcast(app: &App, request: Request<Incoming>) -> Result<Answer> {
     let key = idempotency_key(request.headers())?;
-    let body = read(request).await?;
+    let body = read(app, request).await?;
     let BroadcastRequest { channels, data, base64, key: data_key, remove, ephemeral } = parse(&body)?;
     check_count(channels.len())?;
     let mut orders = Vec::with_capacity(channels.len());

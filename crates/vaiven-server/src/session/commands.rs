@@ -153,8 +153,8 @@ impl Session<'_> {
             Done::Refreshed { id, identity } => self.refreshed(id, identity),
             Done::Joined { id, joined } => match joined {
                 Ok(joined) => {
+                    self.registered.joined(&joined.channel);
                     self.joined.push(*joined);
-                    self.registered.in_channels(self.joined.len());
                     Ok(())
                 }
                 Err(Refused { code, message, retry }) => self.fail(id, code, &message, retry),
@@ -278,8 +278,9 @@ impl Session<'_> {
             let message = "this client is not subscribed";
             return self.fail(id, ErrorCode::NotSubscribed, message, None);
         };
-        self.joined.swap_remove(at).subscription.leave();
-        self.registered.in_channels(self.joined.len());
+        let joined = self.joined.swap_remove(at);
+        self.registered.left(&joined.channel);
+        joined.subscription.leave();
         self.okay(id, Okay { id, ..Okay::default() })
     }
 

@@ -2,6 +2,7 @@
 //! `vaiven.v1.json`.
 
 mod commands;
+mod counted;
 mod echo;
 mod inbox;
 mod outlet;
@@ -13,17 +14,22 @@ pub(crate) use commands::publish_code;
 pub(crate) use outlet::{ClientOutlet, Farewell, retry_after};
 pub(crate) use registry::{SessionInfo, Sessions, Which};
 pub(crate) use room::Seat;
-pub(crate) use v1::converse;
+use v1::converse;
 
 use crate::app::App;
 use crate::auth::{AuthError, Identity};
-use crate::metrics::{Metrics, RouteLabel};
+use crate::events::EventQueue;
+use crate::metrics::RouteLabel;
 use crate::route::Route;
+use counted::{Counted, Way};
+use futures_core::Stream;
 use inbox::Inbox;
+use registry::EndFrom;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use vaiven::server::Refusal;
-use vaiven::{CloseCode, CloseFrame, Error, Sender, WebSocket};
+use vaiven::{CloseCode, Error, Message, WebSocket};
 
 /// How long a client that is sent away may take to read why.
 const TOLD_TIMEOUT: Duration = Duration::from_millis(900);
@@ -33,6 +39,7 @@ const TOLD_TIMEOUT: Duration = Duration::from_millis(900);
 pub(crate) struct Plan {
     app: Arc<App>,
     label: RouteLabel,
+    address: Option<IpAddr>,
     role: Option<Role>,
 }
 
@@ -45,11 +52,13 @@ enum Role {
 }
 
 impl Plan {
-    /// What to do with a connection to this route, or why there can be none. `identity` is whom the handshake shows.
+    /// What to do with a connection to this route, or why there can be none. `identity` is whom the handshake shows, and
+    /// `address` where it came from, as far as that is known.
     pub(crate) async fn new(
         app: &Arc<App>,
         route: &Route,
         identity: Option<Identity>,
+        address: Option<IpAddr>,
     ) -> Result<Self, Refusal> {
         let role = match route {
             Route::Room(name) => {
@@ -62,28 +71,31 @@ impl Plan {
             Route::V1 => Role::Client(identity.map(Box::new)),
             _ => Role::Echo,
         };
-        Ok(Self { app: Arc::clone(app), label: RouteLabel { route: route.pattern() }, role: Some(role) })
+        let label = RouteLabel { route: route.pattern() };
+        Ok(Self { app: Arc::clone(app), label, address, role: Some(role) })
     }
 
     /// Serves the connection until its end. It is borrowed, since an async function keeps its arguments twice, in a
     /// task that mostly waits.
     pub(crate) async fn run(&mut self, socket: &mut WebSocket) {
         let app = &*self.app;
-        let mut counted = Counted::new(&app.metrics, &self.label, socket.sender());
+        let mut counted = Counted::new(&app.metrics, &self.label, Way::Socket(socket.sender()));
         let ended = match self.role.take() {
             Some(Role::Client(identity)) => {
                 let outlet = ClientOutlet::socket(socket.sender());
-                Box::pin(converse(app, socket, outlet, identity)).await
+                Box::pin(converse(app, socket, outlet, identity, self.address)).await
             }
             Some(Role::Member(seat)) => {
-                let publisher = seat.publisher();
-                let known = app.sessions.enter_plain(socket.sender(), publisher, self.label.route);
+                let known =
+                    app.sessions.enter(EndFrom::Sender(socket.sender()), self.label.route, self.address);
+                seat.introduce(&known);
                 let ended = Box::pin(seat.take(app, socket)).await;
                 drop(known);
                 ended
             }
             _ => {
-                let known = app.sessions.enter_echo(socket.sender(), self.label.route);
+                let known =
+                    app.sessions.enter(EndFrom::Sender(socket.sender()), self.label.route, self.address);
                 let ended = echo::echo(socket, &mut Inbox::new(app)).await;
                 drop(known);
                 ended
@@ -111,30 +123,23 @@ async fn say_farewell(app: &App, socket: &mut WebSocket, end: &End) -> CloseCode
     farewell.code
 }
 
-/// Counts a connection while it is open, and how it ended: with 1011 where its task was ended by a fault.
-struct Counted<'a> {
-    metrics: &'a Metrics,
-    label: &'a RouteLabel,
-    sender: Sender,
-    code: CloseCode,
-}
-
-impl<'a> Counted<'a> {
-    fn new(metrics: &'a Metrics, label: &'a RouteLabel, sender: Sender) -> Self {
-        metrics.connections.get_or_create(label).inc();
-        metrics.connections_open.get_or_create(label).inc();
-        Self { metrics, label, sender, code: CloseCode::INTERNAL }
+/// Serves a client of `vaiven.v1.json` over Server-Sent Events, until its stream ends.
+pub(crate) async fn run_stream<S: Stream<Item = Result<Message, Error>> + Unpin>(
+    app: &App,
+    source: &mut S,
+    queue: Arc<EventQueue>,
+    identity: Identity,
+    address: IpAddr,
+) {
+    let label = RouteLabel { route: Route::Events.pattern() };
+    let outlet = ClientOutlet::stream(Arc::clone(&queue));
+    let mut counted = Counted::new(&app.metrics, &label, Way::Stream(Arc::clone(&outlet)));
+    let ended = converse(app, source, outlet, Some(Box::new(identity)), Some(address)).await;
+    if matches!(&ended, Err(End::Close(farewell)) if *farewell == END_TOO_FAST) {
+        app.metrics.rate_limited.inc();
     }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.sender.close(Some(&CloseFrame::new(CloseCode::INTERNAL, "a fault of the server")));
-        }
-        self.metrics.connections_open.get_or_create(self.label).dec();
-        self.metrics.closed(self.code);
-    }
+    // A client that breaks off says no more than one whose network does.
+    counted.code = queue.close_code().unwrap_or(CloseCode::ABNORMAL);
 }
 
 /// Why a session ended other than by a closing handshake of the client's.
@@ -144,6 +149,10 @@ pub(crate) enum End {
     /// The server sends the client away.
     Close(Farewell),
 }
+
+/// What a client is told that the operator sends away for good.
+pub(crate) const SENT_AWAY: Farewell =
+    Farewell { code: CloseCode::new(3003), reason: "sent away", retry: None };
 
 /// What a client is told that sends faster than it may.
 const END_TOO_FAST: Farewell = Farewell {
@@ -189,15 +198,15 @@ mod tests {
         let app = App::for_test(Settings::default());
         let sala = ChannelName::parse("sala").unwrap();
         let (mut other, mut server) = vaiven::pair();
-        let mut plan = Plan::new(&app, &Route::Room("sala".to_owned()), None).await.unwrap();
+        let mut plan = Plan::new(&app, &Route::Room("sala".to_owned()), None, None).await.unwrap();
         let staying = tokio::spawn(async move { plan.run(&mut server).await });
         let (mut client, mut server) = vaiven::pair();
         let faulty = Arc::clone(&app);
         let ended = tokio::spawn(async move {
             let label = RouteLabel { route: "/c/{room}" };
-            let _counted = Counted::new(&faulty.metrics, &label, server.sender());
+            let _counted = Counted::new(&faulty.metrics, &label, Way::Socket(server.sender()));
             let seat = Seat::reserve(&faulty, "sala", Identity::default()).await.unwrap();
-            let _known = faulty.sessions.enter_plain(server.sender(), seat.publisher(), "/c/{room}");
+            let _known = faulty.sessions.enter(EndFrom::Sender(server.sender()), "/c/{room}", None);
             let _seat = seat;
             server.recv().await.unwrap();
             panic!("a fault");
@@ -213,5 +222,39 @@ mod tests {
         assert!(text.contains("vaiven_closes_total{code=\"1011\"} 1"), "{text}");
         drop(other);
         staying.await.unwrap();
+    }
+    /// The same of a client over Server-Sent Events: its stream says so and ends.
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_ends_a_stream_of_events_with_1011_and_leaves_no_trace() {
+        let app = App::for_test(Settings::default());
+        let queue = EventQueue::new("secret".to_owned(), 1 << 20, false);
+        let (faulty, filled) = (Arc::clone(&app), Arc::clone(&queue));
+        let ended = tokio::spawn(async move {
+            let mut said = [r#"{"type":"connect"}"#, r#"{"type":"subscribe","channel":"sala"}"#].into_iter();
+            let mut source = futures_util::stream::poll_fn(move |_| match said.next() {
+                Some(text) => std::task::Poll::Ready(Some(Ok(Message::text(text)))),
+                None => panic!("a fault"),
+            });
+            let address = std::net::Ipv4Addr::LOCALHOST.into();
+            run_stream(&faulty, &mut source, filled, Identity::default(), address).await;
+        });
+        assert!(ended.await.is_err());
+        let text = String::from_utf8(queue.take_all().to_vec()).unwrap();
+        assert!(text.contains("\"subscribed\""), "{text}");
+        let last = text.trim_end().lines().last().unwrap();
+        assert!(last.contains("{\"type\":\"disconnect\",\"code\":1011,"), "{text}");
+        assert_eq!(queue.close_code(), Some(CloseCode::INTERNAL));
+        assert_eq!((app.hub.figures().subscribers, app.sessions.len()), (0, 0));
+        let sala = ChannelName::parse("sala").unwrap();
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert_eq!(app.hub.presence(&sala).unwrap().count, 0);
+        let metrics = app.metrics.text();
+        for line in [
+            "vaiven_closes_total{code=\"1011\"} 1",
+            "vaiven_connections_total{route=\"/v1/events\"} 1",
+            "vaiven_connections_open{route=\"/v1/events\"} 0",
+        ] {
+            assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::events::EventQueue;
 use crate::protocol::reply::{Disconnect, Reply};
+use crate::route::Route;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -44,6 +45,22 @@ impl ClientOutlet {
 
     pub(crate) fn stream(queue: Arc<EventQueue>) -> Arc<Self> {
         Arc::new(Self { way: Way::Stream(queue), spoke: AtomicBool::new(false) })
+    }
+
+    /// Where the client came in, as metrics name it.
+    pub(crate) fn route(&self) -> &'static str {
+        match &self.way {
+            Way::Socket(_) => Route::V1.pattern(),
+            Way::Stream(_) => Route::Events.pattern(),
+        }
+    }
+
+    /// Bytes that wait to be sent.
+    pub(crate) fn waiting(&self) -> usize {
+        match &self.way {
+            Way::Socket(sender) => sender.buffered_amount(),
+            Way::Stream(queue) => queue.waiting(),
+        }
     }
 
     /// The secret by which a client of Server-Sent Events names its stream.
@@ -107,7 +124,7 @@ impl ClientOutlet {
                 let _ = sender.try_send(last);
                 sender.close(Some(&CloseFrame::new(code, reason)));
             }
-            Way::Stream(queue) => queue.close(&last),
+            Way::Stream(queue) => queue.close(code, Some(&last)),
         }
     }
 }
@@ -124,7 +141,7 @@ impl Outlet for ClientOutlet {
     fn is_idle(&self) -> bool {
         match &self.way {
             Way::Socket(sender) => sender.buffered_amount() == 0,
-            Way::Stream(queue) => queue.is_idle(),
+            Way::Stream(queue) => queue.waiting() == 0,
         }
     }
 

@@ -1,20 +1,23 @@
 //! All connections that are open, so that they can be shown, and ended from outside.
 
-use super::outlet::Farewell;
+use super::outlet::{ClientOutlet, Farewell};
 use futures_util::task::AtomicWaker;
 use slab::Slab;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 use std::time::Instant;
 use tokio::sync::Notify;
 use vaiven::{CloseFrame, Sender};
-use vaiven_hub::Publisher;
+use vaiven_hub::ChannelName;
 
 /// All open connections.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     open: Mutex<Slab<Arc<Entry>>>,
+    /// The number of the next one.
+    next: AtomicU64,
     /// Told when the last one has gone.
     emptied: Notify,
 }
@@ -30,38 +33,45 @@ pub(crate) struct Registered {
 /// What is known of a connection.
 #[derive(Debug)]
 struct Entry {
+    /// Tells it from all others that there ever were.
+    number: u64,
     route: &'static str,
+    address: Option<IpAddr>,
     since: Instant,
     who: Mutex<Who>,
-    channels: AtomicU64,
     end: EndFrom,
 }
 
-/// Who a connection is.
+/// Who a connection is, and which channels it is subscribed to.
 #[derive(Debug, Default)]
 struct Who {
     client: Option<Arc<str>>,
     user: Option<Arc<str>>,
     token_id: Option<Arc<str>>,
+    channels: Vec<ChannelName>,
 }
 
 /// How a connection is ended from outside.
 #[derive(Debug)]
-enum EndFrom {
+pub(super) enum EndFrom {
     /// By a Close frame at once.
     Sender(Sender),
     /// By its session, which answers what is under way first.
-    Session { farewell: Mutex<Option<Farewell>>, waker: AtomicWaker },
+    Session { outlet: Arc<ClientOutlet>, farewell: Mutex<Option<Farewell>>, waker: AtomicWaker },
 }
 
-/// A connection, as the API shows it.
+/// A connection, as it is shown to the operator.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionInfo {
+    pub(crate) number: u64,
     pub(crate) route: &'static str,
+    pub(crate) address: Option<IpAddr>,
     pub(crate) client: Option<Arc<str>>,
     pub(crate) user: Option<Arc<str>>,
-    pub(crate) channels: u64,
+    pub(crate) channels: Vec<ChannelName>,
     pub(crate) since: Instant,
+    /// Bytes that wait to be sent to it.
+    pub(crate) waiting: usize,
 }
 
 /// Which connections are meant.
@@ -70,35 +80,20 @@ pub(crate) enum Which<'a> {
     Client(&'a str),
     User(&'a str),
     Token(&'a str),
+    Number(u64),
 }
 
 impl Sessions {
-    /// Knows a plain member of a room.
-    pub(super) fn enter_plain(
+    /// Knows a connection, which says later who it is.
+    pub(super) fn enter(
         self: &Arc<Self>,
-        sender: Sender,
-        publisher: &Publisher,
+        end: EndFrom,
         route: &'static str,
+        address: Option<IpAddr>,
     ) -> Registered {
-        let who =
-            Who { client: Some(Arc::clone(&publisher.client)), user: publisher.user.clone(), token_id: None };
-        self.enter(EndFrom::Sender(sender), who, route)
-    }
-
-    /// Knows an echo.
-    pub(super) fn enter_echo(self: &Arc<Self>, sender: Sender, route: &'static str) -> Registered {
-        self.enter(EndFrom::Sender(sender), Who::default(), route)
-    }
-
-    /// Knows a session, which says later who it is.
-    pub(super) fn enter_session(self: &Arc<Self>, route: &'static str) -> Registered {
-        let end = EndFrom::Session { farewell: Mutex::default(), waker: AtomicWaker::new() };
-        self.enter(end, Who::default(), route)
-    }
-
-    fn enter(self: &Arc<Self>, end: EndFrom, who: Who, route: &'static str) -> Registered {
-        let (who, since, channels) = (Mutex::new(who), Instant::now(), AtomicU64::new(0));
-        let entry = Arc::new(Entry { route, since, who, channels, end });
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (who, since) = (Mutex::default(), Instant::now());
+        let entry = Arc::new(Entry { number, route, address, since, who, end });
         let key = self.lock().insert(Arc::clone(&entry));
         Registered { sessions: Arc::clone(self), entry, key }
     }
@@ -112,6 +107,13 @@ impl Sessions {
     pub(crate) fn list(&self, limit: usize) -> Vec<SessionInfo> {
         let entries: Vec<_> = self.lock().iter().take(limit).map(|(_, entry)| Arc::clone(entry)).collect();
         entries.iter().map(|entry| entry.info()).collect()
+    }
+
+    /// At most so many of those whose client, user or address has this text in it.
+    pub(crate) fn find(&self, text: &str, limit: usize) -> Vec<SessionInfo> {
+        let entries = self.all();
+        let found = entries.iter().filter(|entry| entry.is_named(text)).take(limit);
+        found.map(|entry| entry.info()).collect()
     }
 
     /// Sends connections away; says how many.
@@ -160,24 +162,39 @@ impl Entry {
             Which::Client(client) => who.client.as_deref() == Some(client),
             Which::User(user) => who.user.as_deref() == Some(user),
             Which::Token(id) => who.token_id.as_deref() == Some(id),
+            Which::Number(number) => self.number == *number,
         }
+    }
+
+    fn is_named(&self, text: &str) -> bool {
+        let who = self.who();
+        let names = [who.client.as_deref(), who.user.as_deref()];
+        names.into_iter().flatten().any(|name| name.contains(text))
+            || self.address.is_some_and(|address| address.to_string().contains(text))
     }
 
     fn info(&self) -> SessionInfo {
         let who = self.who();
+        let waiting = match &self.end {
+            EndFrom::Sender(sender) => sender.buffered_amount(),
+            EndFrom::Session { outlet, .. } => outlet.waiting(),
+        };
         SessionInfo {
+            number: self.number,
             route: self.route,
+            address: self.address,
             client: who.client.clone(),
             user: who.user.clone(),
-            channels: self.channels.load(Ordering::Relaxed),
+            channels: who.channels.clone(),
             since: self.since,
+            waiting,
         }
     }
 
     fn end(&self, told: Farewell) {
         match &self.end {
             EndFrom::Sender(sender) => sender.close(Some(&CloseFrame::new(told.code, told.reason))),
-            EndFrom::Session { farewell, waker } => {
+            EndFrom::Session { farewell, waker, .. } => {
                 farewell.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(told);
                 waker.wake();
             }
@@ -185,21 +202,35 @@ impl Entry {
     }
 }
 
+impl EndFrom {
+    /// By the session that talks through this outlet.
+    pub(super) fn session(outlet: &Arc<ClientOutlet>) -> Self {
+        Self::Session { outlet: Arc::clone(outlet), farewell: Mutex::default(), waker: AtomicWaker::new() }
+    }
+}
+
 impl Registered {
     /// Says who it is.
     pub(super) fn introduce(&self, client: &Arc<str>, user: Option<&Arc<str>>, token_id: Option<&Arc<str>>) {
-        let who = Who { client: Some(Arc::clone(client)), user: user.cloned(), token_id: token_id.cloned() };
-        *self.entry.who() = who;
+        let mut who = self.entry.who();
+        who.client = Some(Arc::clone(client));
+        who.user = user.cloned();
+        who.token_id = token_id.cloned();
     }
 
-    /// Says to how many channels it is subscribed.
-    pub(super) fn in_channels(&self, channels: usize) {
-        self.entry.channels.store(channels as u64, Ordering::Relaxed);
+    /// Says that it is subscribed to a channel.
+    pub(super) fn joined(&self, channel: &ChannelName) {
+        self.entry.who().channels.push(channel.clone());
+    }
+
+    /// Says that it is subscribed to a channel no longer.
+    pub(super) fn left(&self, channel: &ChannelName) {
+        self.entry.who().channels.retain(|known| known != channel);
     }
 
     /// What a session is told from outside; until then this task is woken for it.
     pub(super) fn poll_farewell(&self, cx: &Context<'_>) -> Option<Farewell> {
-        let EndFrom::Session { farewell, waker } = &self.entry.end else { return None };
+        let EndFrom::Session { farewell, waker, .. } = &self.entry.end else { return None };
         waker.register(cx.waker());
         farewell.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

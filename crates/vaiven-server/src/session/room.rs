@@ -5,6 +5,7 @@
 use super::End;
 use super::inbox::Inbox;
 use super::outlet::PlainOutlet;
+use super::registry::Registered;
 use crate::app::App;
 use crate::auth::{Action, Identity};
 use crate::protocol::command::Payload;
@@ -60,8 +61,10 @@ impl Seat {
         Ok(Self { channel, subscription, outlet, publisher, identity, publish })
     }
 
-    pub(super) fn publisher(&self) -> &Publisher {
-        &self.publisher
+    /// Says who takes the place, and where.
+    pub(super) fn introduce(&self, known: &Registered) {
+        known.introduce(&self.publisher.client, self.publisher.user.as_ref(), None);
+        known.joined(&self.channel);
     }
 
     /// Takes the place, until the connection ends. Says whether it was closed on purpose.

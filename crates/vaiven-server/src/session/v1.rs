@@ -11,7 +11,7 @@ use super::End;
 use super::commands::{Done, Pending};
 use super::inbox::Inbox;
 use super::outlet::{ClientOutlet, Farewell, Gone, retry_after};
-use super::registry::Registered;
+use super::registry::{EndFrom, Registered};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::protocol::code::ErrorCode;
@@ -20,6 +20,7 @@ use crate::protocol::reply::{Failure, Reply};
 use futures_core::Stream;
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -38,7 +39,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why reading from the stream of a client failed: only a WebSocket knows how.
 type Read = Result<Message, Error>;
 
-/// Serves a client until its end. `identity` is whom the opening handshake showed.
+/// Serves a client until its end. `identity` is whom the opening handshake showed, `address` where it came from.
 ///
 /// The future stays small: all that a client has is on the heap, and an idle one has little.
 pub(crate) async fn converse<S: Stream<Item = Read> + Unpin>(
@@ -46,8 +47,9 @@ pub(crate) async fn converse<S: Stream<Item = Read> + Unpin>(
     source: &mut S,
     outlet: Arc<ClientOutlet>,
     identity: Option<Box<Identity>>,
+    address: Option<IpAddr>,
 ) -> Result<(), End> {
-    let mut session = Box::new(Session::new(app, outlet, identity));
+    let mut session = Box::new(Session::new(app, outlet, identity, address));
     let ended = poll_fn(|cx| session.poll(source, cx)).await;
     session.end(&ended);
     ended
@@ -103,15 +105,21 @@ struct InFlight {
 }
 
 impl<'a> Session<'a> {
-    fn new(app: &'a App, outlet: Arc<ClientOutlet>, identity: Option<Box<Identity>>) -> Self {
+    fn new(
+        app: &'a App,
+        outlet: Arc<ClientOutlet>,
+        identity: Option<Box<Identity>>,
+        address: Option<IpAddr>,
+    ) -> Self {
         let now = Instant::now();
         let tick = now + app.settings.ping_interval / 2;
         let first =
             if identity.is_none() && !app.auth.allows_anonymous() { now + CONNECT_TIMEOUT } else { tick };
+        let registered = app.sessions.enter(EndFrom::session(&outlet), outlet.route(), address);
         Self {
             app,
             outlet,
-            registered: app.sessions.enter_session("/v1"),
+            registered,
             inbox: Inbox::new(app),
             shown: identity,
             known: None,

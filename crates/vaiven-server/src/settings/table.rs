@@ -137,6 +137,12 @@ settings! {
         metrics_from: "WHO",
             "Who may read /metrics",
             "This machine alone, and nobody through a proxy: figures tell strangers what is going on.";
+        admin_key: "KEY",
+            "Key of the admin page at /admin, which shows what goes on and disconnects clients",
+            "None, and then there is no such page: what nobody asked for cannot be found by others, and a key that the server made up itself would stand in logs and be another one after each restart. 32 characters at least, better set in the environment than here.";
+        admin_from: "WHO",
+            "Who may ask for the admin page, with the key",
+            "This machine alone, and nobody through a proxy; `ssh -L 8080:127.0.0.1:8080` brings it to another one. With `anywhere` the key goes over the network, so use TLS.";
         log_format: "FORMAT",
             "How log lines look",
             "Lines for people; `json` is for programs that collect them.";
@@ -191,6 +197,9 @@ settings! {
         handshake_timeout: "SECONDS",
             "How long the opening handshake, and each request for a page, may take",
             "A phone on a bad network needs a few seconds.";
+        body_timeout: "SECONDS",
+            "How long the body of a request may take",
+            "1 MiB over a slow line. Then the request is answered with 408.";
         tls_timeout: "SECONDS",
             "How long the TLS handshake may take",
             "Half of the whole opening handshake.";
@@ -205,7 +214,7 @@ settings! {
             "A client that is gone is noticed after 35 seconds at most.";
         drain_timeout: "SECONDS",
             "How long closing all connections may take when the server stops",
-            "What service managers allow by default before they kill.";
+            "What service managers allow by default before they kill. The listener is closed at once, so whoever probes with a new connection is refused; over one that is kept alive /ready says 503 until the sessions are gone.";
     }
 }
 

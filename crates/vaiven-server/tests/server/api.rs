@@ -3,6 +3,7 @@
 use crate::support::{TestServer, next};
 use crate::v1::Client;
 use serde_json::{Value, json};
+use std::time::Duration;
 use vaiven_server::settings::Contract;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -290,4 +291,36 @@ async fn what_no_client_may_publish_the_api_does() {
     let mut plain = server.connect("/c/news:a").await;
     plain.send("x").await.unwrap();
     assert_eq!(crate::support::closed(&mut plain).await.0, 3003);
+}
+
+/// P15: whoever sends a body byte by byte has as long as everybody else.
+#[tokio::test]
+async fn a_body_that_trickles_in_is_given_up_with_408() {
+    assert_eq!(vaiven_server::Settings::default().body_timeout, Duration::from_secs(30));
+    let server = TestServer::with(|settings| {
+        settings.api_keys = vec![KEY.to_owned().into()];
+        settings.body_timeout = Duration::from_millis(400);
+    })
+    .await;
+    let mut wire = server.wire().await;
+    wire.send(&format!(
+        "POST /api/v1/publish HTTP/1.1\r\nHost: {}\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n\
+         Content-Length: 1000\r\n\r\n{{\"channel\":\"a\",\"data\":1}}",
+        server.address,
+    ))
+    .await;
+    let mut answer = None;
+    for _ in 0..400 {
+        wire.send(" ").await;
+        answer = tokio::time::timeout(Duration::from_millis(25), wire.answer()).await.ok();
+        if answer.is_some() {
+            break;
+        }
+    }
+    let answer = answer.expect("it does not end while it goes on");
+    refused(&parse(&answer), 408, "timeout");
+    assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
+    assert_eq!(wire.rest().await, "", "what would follow is read by nobody");
+    let (_, page) = get(&server, "history?channel=a").await;
+    assert_eq!(page["offset"], 0, "nothing was published");
 }

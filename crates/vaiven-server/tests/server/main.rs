@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+mod admin;
 mod api;
 mod host;
 mod http;
 mod origin;
 mod rooms;
+mod signature;
 mod stop;
 mod store;
 mod stream;

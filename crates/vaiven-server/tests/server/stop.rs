@@ -109,3 +109,38 @@ async fn a_stream_of_events_ends_with_the_server() {
     let rest = patiently(rest).await.unwrap();
     assert!(rest.contains("{\"type\":\"disconnect\",\"code\":1001,"), "{rest}");
 }
+
+/// Fault 13: nobody gets in any more, and who asks over a connection that stands is told not to send others here.
+#[tokio::test]
+async fn a_connection_that_stands_is_told_that_the_server_is_not_ready_while_it_drains() {
+    let server = TestServer::with(|settings| settings.drain_timeout = Duration::from_secs(3)).await;
+    let address = server.address;
+    // It does not answer the Close frame, so that the drain takes its time.
+    let mute = server.connect("/c/a").await;
+    server.metric_becomes("vaiven_members", 1.0).await;
+    let mut probes = Vec::new();
+    for _ in 0..5 {
+        let mut probe = server.wire().await;
+        probe.send(&server.get("/ready", "")).await;
+        assert!(probe.answer().await.starts_with("HTTP/1.1 200 "));
+        probes.push(probe);
+    }
+    let requests = [
+        server.get("/ready", ""),
+        server.get("/health", ""),
+        server.upgrade("/c/late", ""),
+        server.upgrade("/v1", ""),
+        server.get("/v1/events", ""),
+    ];
+    let stopping = tokio::spawn(server.stop(CloseCode::RESTART));
+    patiently(async { while TcpStream::connect(address).await.is_ok() {} }).await;
+    for ((probe, request), status) in probes.iter_mut().zip(requests).zip([503, 200, 503, 503, 503]) {
+        probe.send(&request).await;
+        let answer = probe.answer().await.to_lowercase();
+        assert!(answer.starts_with(&format!("http/1.1 {status} ")), "{request}{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert_eq!(probe.rest().await, "", "the connection ends behind the answer");
+    }
+    assert_eq!(patiently(stopping).await.unwrap().dropped, 1);
+    drop(mute);
+}

@@ -5,15 +5,20 @@ use crate::v1::Client;
 use serde_json::{Value, json};
 
 /// A response of events.
-struct Events {
+pub(crate) struct Events {
     wire: Wire,
     text: String,
 }
 
 impl Events {
-    async fn open(server: &TestServer, query: &str, fields: &str) -> Self {
+    pub(crate) async fn open(server: &TestServer, query: &str, fields: &str) -> Self {
+        Self::at(server, &format!("/v1/events{query}"), fields).await
+    }
+
+    /// Those of another path.
+    pub(crate) async fn at(server: &TestServer, path: &str, fields: &str) -> Self {
         let mut wire = server.wire().await;
-        wire.send(&server.get(&format!("/v1/events{query}"), fields)).await;
+        wire.send(&server.get(path, fields)).await;
         let mut events = Self { wire, text: String::new() };
         let head = events.until("\r\n\r\n").await;
         assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("text/event-stream"), "{head}");
@@ -41,7 +46,7 @@ impl Events {
         lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         loop {
             let event = self.event().await;
             let data = &event.iter().find(|(name, _)| name == "data").unwrap().1;
@@ -53,7 +58,14 @@ impl Events {
     }
 }
 
-async fn command(server: &TestServer, stream: &str, content_type: &str, body: &str) -> String {
+impl Events {
+    /// All that comes until the stream ends.
+    pub(crate) async fn rest(&mut self) -> String {
+        self.wire.rest().await
+    }
+}
+
+pub(crate) async fn command(server: &TestServer, stream: &str, content_type: &str, body: &str) -> String {
     let request = format!(
         "POST /v1/commands HTTP/1.1\r\nHost: {}\r\nVaiven-Stream: {stream}\r\nContent-Type: {content_type}\r\n\
          Content-Length: {}\r\n\r\n{body}",
@@ -132,8 +144,13 @@ async fn a_stream_that_is_gone_is_not_found_and_its_session_ends() {
     let mut events = Events::open(&server, "?channel=sala", "").await;
     let stream = events.next().await["stream"].as_str().unwrap().to_owned();
     server.metric_becomes("vaiven_members", 1.0).await;
+    let open = "vaiven_connections_open{route=\"/v1/events\"}";
+    assert_eq!(server.metric(open).await, Some(1.0));
     drop(events);
     server.metric_becomes("vaiven_members", 0.0).await;
+    server.metric_becomes(open, 0.0).await;
+    assert_eq!(server.metric("vaiven_connections_total{route=\"/v1/events\"}").await, Some(1.0));
+    assert_eq!(server.metric("vaiven_closes_total{code=\"1006\"}").await, Some(1.0));
     for stream in [&*stream, "", "unknown"] {
         let answer = command(&server, stream, JSON, r#"{"type":"ping"}"#).await;
         assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");

@@ -2,6 +2,7 @@
 
 use crate::support::{TestServer, next, patiently};
 use bytes::BytesMut;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,13 +65,7 @@ impl Secure {
 
     /// What the server shows to a client that takes anything.
     async fn certificate(&self) -> Vec<u8> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.dangerous().with_custom_certificate_verifier(Arc::new(TakesAnything));
-        let tcp = TcpStream::connect(self.server.address).await.unwrap();
-        let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
-        let stream = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+        let stream = shake_hands(self.server.address).await;
         stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
     }
 
@@ -100,6 +95,16 @@ impl Secure {
         let config = Config::new(Role::Client);
         WebSocket::from_transport(Transport::other(stream), Role::Client, BytesMut::new(), None, &config)
     }
+}
+
+/// The TLS handshake of a client that takes any certificate.
+async fn shake_hands(address: SocketAddr) -> TlsStream<TcpStream> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(TakesAnything));
+    let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
+    let tcp = TcpStream::connect(address).await.unwrap();
+    connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap()
 }
 
 /// Trusts every certificate, to look at it.
@@ -152,6 +157,26 @@ impl Drop for Secure {
 async fn a_renewed_certificate_counts_from_then_on_and_a_bad_one_does_not() {
     let secure = Secure::start().await;
     let mut before = secure.connect("/echo").await;
+    // Fault 12: who comes meanwhile is let in at every moment, whichever certificate is shown.
+    let (over, is_over) = std::sync::mpsc::channel::<()>();
+    let (address, request) = (
+        secure.server.address,
+        secure.server.upgrade("/echo", &format!("Origin: https://{}\r\n", secure.server.address)),
+    );
+    let coming = tokio::spawn(async move {
+        let mut count = 0;
+        while is_over.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            let mut stream = shake_hands(address).await;
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut status = [0; 13];
+            patiently(stream.read_exact(&mut status)).await.unwrap();
+            assert_eq!(&status, b"HTTP/1.1 101 ");
+            count += 1;
+            // As fast as the server takes everybody: more would be dropped, certificate or not.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        count
+    });
     // One that nobody can show: the old one stays, and the failure is counted.
     let (cert, key) = (secure.folder.join("cert.pem"), secure.folder.join("key.pem"));
     let good = std::fs::read(&cert).unwrap();
@@ -172,6 +197,8 @@ async fn a_renewed_certificate_counts_from_then_on_and_a_bad_one_does_not() {
     assert_ne!(good, std::fs::read(&cert).unwrap());
     before.send("still connected").await.unwrap();
     assert_eq!(next(&mut before).await, "still connected".into());
+    over.send(()).unwrap();
+    assert!(coming.await.expect("nobody was turned away") > 3);
 }
 
 #[tokio::test]

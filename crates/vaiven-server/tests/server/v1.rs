@@ -1,5 +1,6 @@
 //! `vaiven.v1.json` over WebSockets: what docs/protocol.md promises.
 
+use crate::stream::{Events, command};
 use crate::support::{TestServer, closed, next, patiently};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -384,4 +385,32 @@ async fn a_silent_client_is_pinged_once_in_each_interval() {
         assert!(before.elapsed() < Duration::from_secs(10));
         client.socket.send("{\"type\":\"pong\"}").await.unwrap();
     }
+}
+
+/// M11, over both ways to the server.
+#[tokio::test]
+async fn who_sends_faster_than_it_may_is_sent_away_with_1008_and_a_time_to_come_back() {
+    let server = TestServer::with(|settings| (settings.message_rate, settings.message_burst) = (1, 5)).await;
+    let mut client = Client::connect(&server).await;
+    for id in 1..=5 {
+        assert_eq!(client.ask(json!({"type": "ping", "id": id})).await["type"], "pong", "{id}");
+    }
+    for id in 6..=12 {
+        // It may be gone already.
+        let _ = client.socket.send(json!({"type": "ping", "id": id}).to_string()).await;
+    }
+    let last = client.next_of("disconnect").await;
+    assert!(last["code"] == 1008 && last["retry"].as_u64().unwrap() >= 2_000, "{last}");
+    assert_eq!(closed(&mut client.socket).await.0, 1008);
+    let mut events = Events::open(&server, "", "").await;
+    let stream = events.next().await["stream"].as_str().unwrap().to_owned();
+    let list = Value::from(vec![json!({"type": "ping", "id": 1}); 12]).to_string();
+    command(&server, &stream, "application/json", &list).await;
+    while let message = events.next().await
+        && message["code"] != 1008
+    {
+        assert_eq!(message["type"], "pong", "{message}");
+    }
+    server.metric_becomes("vaiven_rate_limited_total", 2.0).await;
+    server.metric_becomes("vaiven_closes_total{code=\"1008\"}", 2.0).await;
 }
