@@ -162,7 +162,7 @@ async fn open<B>(app: &Arc<App>, request: &Request<B>) -> Result<Answer, Refusal
     let session_app = Arc::clone(app);
     tokio::spawn(async move {
         let mut inlet = Inlet(inlet);
-        let outlet = ClientOutlet::stream(queue);
+        let outlet = ClientOutlet::stream(queue, &session_app.chance);
         // How it ended was told to the client, where it is still there.
         let _ = converse(&session_app, &mut inlet, outlet, Some(Box::new(identity))).await;
     });

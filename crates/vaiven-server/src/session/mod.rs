@@ -10,7 +10,7 @@ mod room;
 mod v1;
 
 pub(crate) use commands::publish_code;
-pub(crate) use outlet::{ClientOutlet, Farewell, retry_after};
+pub(crate) use outlet::{ClientOutlet, Farewell};
 pub(crate) use registry::{SessionInfo, Sessions, Which};
 pub(crate) use room::Seat;
 pub(crate) use v1::converse;
@@ -72,7 +72,7 @@ impl Plan {
         let mut counted = Counted::new(&app.metrics, &self.label, socket.sender());
         let ended = match self.role.take() {
             Some(Role::Client(identity)) => {
-                let outlet = ClientOutlet::socket(socket.sender());
+                let outlet = ClientOutlet::socket(socket.sender(), &app.chance);
                 Box::pin(converse(app, socket, outlet, identity)).await
             }
             Some(Role::Member(seat)) => {
