@@ -184,6 +184,22 @@ fn a_silent_server_is_left_and_a_stopping_one_obeyed() {
 }
 
 #[test]
+fn a_retry_that_waits_for_room_lets_the_driver_sleep() {
+    let mut scene = Scene::live();
+    let _answer = scene.subscribe();
+    let asked = scene.sent();
+    scene.hear(
+        &json!({"type": "error", "id": asked["id"], "code": "unavailable", "message": "no", "retry": 100}),
+    );
+    let due = scene.now + Duration::from_millis(100);
+    assert_eq!(scene.machine.task(scene.now), Task::Pump(due));
+    // The connection takes nothing more: the retry stays unsent.
+    assert!(matches!(scene.machine.task(due), Task::Pump(until) if until > due));
+    scene.now = due;
+    assert_eq!(scene.sent()["type"], "subscribe");
+}
+
+#[test]
 fn a_refused_token_is_not_shown_again() {
     let mut scene = Scene::new();
     for (token, goes_on) in [("old", true), ("new", true), ("new", false)] {
