@@ -87,6 +87,7 @@ impl Driver {
             }
         };
         tokio::select! {
+            biased;
             () = time => {}
             () = self.shared.wake.notified() => {}
         }
@@ -95,6 +96,7 @@ impl Driver {
     /// One connection, from the token to its end.
     async fn connection(&self) {
         let opened = tokio::select! {
+            biased;
             opened = self.open() => opened,
             () = self.closed() => return,
         };
@@ -140,13 +142,16 @@ impl Driver {
                 refreshing = self.token.as_ref().map(|source| source());
             }
             tokio::select! {
+                // In this order nobody starves: writing frees what reading waits for, and what is asked for and what
+                // time brings is looked at in each round whatever ends it.
+                biased;
+                flushed = sender.flush(), if is_blocked => match flushed {
+                    Ok(()) => is_blocked = false,
+                    Err(error) => return (1006, error.to_string()),
+                },
                 received = receiver.recv() => match received {
                     Ok(Some(message)) => self.shared.machine().received(now(), &message),
                     Ok(None) => return ending(&receiver),
-                    Err(error) => return (1006, error.to_string()),
-                },
-                flushed = sender.flush(), if is_blocked => match flushed {
-                    Ok(()) => is_blocked = false,
                     Err(error) => return (1006, error.to_string()),
                 },
                 token = async { refreshing.as_mut().expect("it is there").await }, if refreshing.is_some() => {

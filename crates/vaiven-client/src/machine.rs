@@ -278,7 +278,8 @@ impl Machine {
                     self.farewell = Some((1006, reason, None));
                     return Task::Disconnect;
                 }
-                Task::Pump(self.retries().fold(dead, Instant::min))
+                // What is due already waits for room on the connection, and not for time.
+                Task::Pump(self.retries().filter(|time| *time > now).fold(dead, Instant::min))
             }
             Phase::Leaving { .. } => Task::Disconnect,
             Phase::Closed => Task::Stop,

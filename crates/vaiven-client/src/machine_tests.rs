@@ -104,6 +104,42 @@ fn what_the_server_may_have_forgotten_is_uncertain_and_not_sent_again() {
 }
 
 #[test]
+fn a_refusal_says_nothing_of_what_an_earlier_connection_took_along() {
+    for (code, is_certain) in
+        [("unavailable", false), ("forbidden", false), ("rate", false), ("too_large", true)]
+    {
+        let mut scene = Scene::live();
+        let mut repeated = scene.publish("repeated");
+        scene.sent();
+        scene.lose();
+        let mut first = scene.publish("sent for the first time");
+        scene.connect();
+        for (answer, expects_refusal) in [(&mut repeated, is_certain), (&mut first, true)] {
+            let id = scene.sent()["id"].clone();
+            scene.hear(&json!({"type": "error", "id": id, "code": code, "message": "no"}));
+            let told = answer.try_recv().expect("it is answered").expect_err("it was refused");
+            assert_eq!(told != Error::Uncertain, expects_refusal, "{code}: {told:?}");
+        }
+    }
+}
+
+#[test]
+fn what_went_to_a_channel_that_keeps_nothing_is_not_sent_twice() {
+    let mut scene = Scene::live();
+    let mut first = scene.publish("first");
+    let sent = scene.sent();
+    // The client has no subscription that would tell it of the contract: the answer does.
+    scene.hear(&json!({"type": "ok", "id": sent["id"]}));
+    assert_eq!(first.try_recv(), Ok(Ok(Published { position: None, duplicate: false })));
+    let mut second = scene.publish("second");
+    scene.sent();
+    scene.lose();
+    assert_eq!(second.try_recv(), Ok(Err(Error::Uncertain)));
+    scene.connect();
+    assert_eq!(scene.maybe_sent(), None);
+}
+
+#[test]
 fn an_ephemeral_publication_is_not_sent_twice() {
     let mut scene = Scene::live();
     let (reply, mut answer) = oneshot::channel();
@@ -181,6 +217,22 @@ fn a_silent_server_is_left_and_a_stopping_one_obeyed() {
     let before = scene.now;
     scene.lose();
     assert_eq!(scene.now - before, Duration::from_millis(4321));
+}
+
+#[test]
+fn a_retry_that_waits_for_room_lets_the_driver_sleep() {
+    let mut scene = Scene::live();
+    let _answer = scene.subscribe();
+    let asked = scene.sent();
+    scene.hear(
+        &json!({"type": "error", "id": asked["id"], "code": "unavailable", "message": "no", "retry": 100}),
+    );
+    let due = scene.now + Duration::from_millis(100);
+    assert_eq!(scene.machine.task(scene.now), Task::Pump(due));
+    // The connection takes nothing more: the retry stays unsent.
+    assert!(matches!(scene.machine.task(due), Task::Pump(until) if until > due));
+    scene.now = due;
+    assert_eq!(scene.sent()["type"], "subscribe");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::wire::Command;
 use crate::{Data, Error, NewPublication, Published};
 use serde_json::value::RawValue;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use vaiven::Message;
@@ -12,6 +12,11 @@ use vaiven::Message;
 const MAX_WAITING: usize = 1024;
 /// Their bytes together.
 const MAX_WAITING_BYTES: usize = 4 << 20;
+
+/// Channels that are known to keep nothing, of more the client knows it only while it is subscribed.
+const MAX_UNKEPT: usize = 1024;
+/// A refusal with one of these says nothing of an earlier connection's try, which may have been taken.
+const SAYS_NOTHING_OF_EARLIER: [&str; 5] = ["rate", "unavailable", "internal", "forbidden", "unauthorized"];
 
 /// The end of a publication for whoever waits for it.
 pub(crate) type Reply = oneshot::Sender<Result<Published, Error>>;
@@ -25,6 +30,8 @@ struct Waiting {
     sent_as: Option<u64>,
     /// When it was sent for the first time.
     first_sent: Option<Instant>,
+    /// Whether an earlier connection took it along.
+    is_repeated: bool,
     reply: Reply,
 }
 
@@ -33,6 +40,8 @@ pub(crate) struct Publishing {
     waiting: VecDeque<Waiting>,
     bytes: usize,
     seq: u64,
+    /// Channels whose acknowledgements have no position: what is sent there twice may be published twice.
+    unkept: BTreeSet<String>,
 }
 
 impl Publishing {
@@ -47,7 +56,16 @@ impl Publishing {
         self.seq += 1;
         self.bytes += len;
         let (seq, channel) = (self.seq, channel.to_owned());
-        self.waiting.push_back(Waiting { seq, channel, publication, sent_as: None, first_sent: None, reply });
+        let (sent_as, first_sent, is_repeated) = (None, None, false);
+        self.waiting.push_back(Waiting {
+            seq,
+            channel,
+            publication,
+            sent_as,
+            first_sent,
+            is_repeated,
+            reply,
+        });
     }
 
     /// The next one that this connection has not been given.
@@ -63,11 +81,14 @@ impl Publishing {
 
     /// The connection is gone. What is not numbered may not be sent again; the rest may.
     pub(crate) fn disconnected(&mut self, is_kept: impl Fn(&str) -> bool) {
+        let unkept = std::mem::take(&mut self.unkept);
+        let is_kept = |channel: &str| !unkept.contains(channel) && is_kept(channel);
         self.fail_where(&Error::Uncertain, |waiting| {
             waiting.sent_as.is_some() && (waiting.publication.ephemeral || !is_kept(&waiting.channel))
         });
+        self.unkept = unkept;
         for waiting in &mut self.waiting {
-            waiting.sent_as = None;
+            waiting.is_repeated |= waiting.sent_as.take().is_some();
         }
     }
 
@@ -85,10 +106,22 @@ impl Publishing {
         };
         if let Some(waiting) = self.waiting.remove(index) {
             self.bytes -= waiting.publication.data.len();
+            self.learn(&waiting, &result);
+            let result = result.map_err(|error| waiting.judge(error));
             // Whoever asked may have dropped its future.
             let _ = waiting.reply.send(result);
         }
         Ok(())
+    }
+
+    /// An acknowledgement tells whether its channel keeps what is published.
+    fn learn(&mut self, waiting: &Waiting, result: &Result<Published, Error>) {
+        let Ok(Published { position, .. }) = result else { return };
+        if position.is_some() {
+            self.unkept.remove(&waiting.channel);
+        } else if !waiting.publication.ephemeral && self.unkept.len() < MAX_UNKEPT {
+            self.unkept.insert(waiting.channel.clone());
+        }
     }
 
     /// The client has ended.
@@ -117,6 +150,18 @@ impl Publishing {
 }
 
 impl Waiting {
+    /// What a refusal means to whoever published.
+    fn judge(&self, error: Error) -> Error {
+        match error {
+            Error::Refused { code, .. }
+                if self.is_repeated && SAYS_NOTHING_OF_EARLIER.contains(&code.as_str()) =>
+            {
+                Error::Uncertain
+            }
+            error => error,
+        }
+    }
+
     fn message(&self, id: u64) -> Message {
         let NewPublication { data, key, remove, ephemeral } = &self.publication;
         let json = match data {

@@ -79,6 +79,9 @@ pub struct HubConfig {
     pub max_idempotency_keys: usize,
     /// How long a member whose connection was lost stays. Default: 10 s.
     pub presence_grace: Duration,
+    /// Which part of the channels one is kept with. Default: drawn at random, so that nobody can choose names that
+    /// come together; a simulation gives it, to be the same each time it runs.
+    pub seed: Option<u64>,
 }
 
 impl Default for HubConfig {
@@ -91,6 +94,7 @@ impl Default for HubConfig {
             idempotency_window: Duration::from_mins(5),
             max_idempotency_keys: 100_000,
             presence_grace: Duration::from_secs(10),
+            seed: None,
         }
     }
 }

@@ -18,9 +18,9 @@ use crate::{
 };
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Maps that the channels are spread over, so that subscriptions to different ones seldom meet.
 pub(crate) const SHARDS: usize = 64;
@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     namespaces: HashMap<String, Arc<Namespace>>,
     pub(crate) broker: Arc<dyn Broker>,
     shards: Box<[Mutex<Shard>]>,
-    hasher: RandomState,
+    seed: u64,
     wires: Mutex<Vec<&'static dyn Wire>>,
     idempotency: Mutex<Idempotency>,
     pub(crate) common: Arc<Common>,
@@ -85,7 +85,7 @@ impl Hub {
             namespaces: namespaces.collect(),
             broker,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
+            seed: config.seed.unwrap_or_else(rand::random),
             wires: Mutex::default(),
             idempotency: Mutex::default(),
             common: Arc::new(common),
@@ -280,8 +280,8 @@ impl Shared {
     }
 
     pub(crate) fn shard(&self, channel: &ChannelName) -> MutexGuard<'_, Shard> {
-        let index =
-            usize::try_from(self.hasher.hash_one(channel) % SHARDS as u64).expect("it is below SHARDS");
+        let hash = xxh3_64_with_seed(channel.as_str().as_bytes(), self.seed);
+        let index = usize::try_from(hash % SHARDS as u64).expect("it is below SHARDS");
         lock(&self.shards[index])
     }
 

@@ -5,6 +5,7 @@ use crate::admin::Tails;
 use crate::api::key::ApiKeys;
 use crate::auth::Auth;
 use crate::drain::Stage;
+use crate::environment::{Chance, Environment, WallClock};
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::server::StartError;
@@ -35,6 +36,8 @@ pub(crate) struct App {
     pub(crate) streams: Arc<Streams>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusal_log: RefusalLog,
+    pub(crate) clock: WallClock,
+    pub(crate) chance: Arc<Chance>,
     /// How long a publication that is sent again is known to be the same.
     pub(crate) window: Duration,
     /// How far its end has come.
@@ -55,10 +58,40 @@ impl App {
         config: Arc<ServerConfig>,
         handle: ServerHandle,
     ) -> Result<Arc<Self>, StartError> {
-        let auth = Auth::new(&settings).map_err(StartError::Keys)?;
-        let hub_config = hub_config(&settings);
-        let window = hub_config.idempotency_window;
         let store = Store::open(&settings)?;
+        Self::over(settings, config, handle, store, None)
+    }
+
+    /// The same in an environment of the caller's.
+    ///
+    /// # Errors
+    /// [`StartError`]: a key cannot be read.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub(crate) fn within(
+        settings: Settings,
+        config: Arc<ServerConfig>,
+        handle: ServerHandle,
+        environment: &Environment,
+    ) -> Result<Arc<Self>, StartError> {
+        let store = Store::of(Arc::clone(&environment.broker));
+        Self::over(settings, config, handle, store, Some(environment))
+    }
+
+    fn over(
+        settings: Settings,
+        config: Arc<ServerConfig>,
+        handle: ServerHandle,
+        store: Store,
+        environment: Option<&Environment>,
+    ) -> Result<Arc<Self>, StartError> {
+        let clock = environment.map_or_else(WallClock::default, |environment| environment.clock);
+        let chance = environment.map_or_else(Chance::default, |environment| Chance::seeded(environment.seed));
+        let auth = Auth::new(&settings, clock).map_err(StartError::Keys)?;
+        let mut hub_config = hub_config(&settings);
+        hub_config.seed = environment.map(|environment| environment.seed);
+        let window = hub_config.idempotency_window;
         let hub = Hub::new(hub_config, store.broker());
         let metrics = Arc::new(Metrics::new(handle.clone(), hub.clone(), store));
         let keys = ApiKeys::new(&settings.api_keys);
@@ -78,6 +111,8 @@ impl App {
             streams: Arc::default(),
             metrics,
             refusal_log: RefusalLog::new(Instant::now()),
+            clock,
+            chance: Arc::new(chance),
             window,
             stage: watch::Sender::new(Stage::Running),
             started: Instant::now(),

@@ -72,7 +72,7 @@ async fn say_farewell(app: &App, code: CloseCode, over: Duration) {
     let slot = |number: usize| {
         let share = u32::try_from(number).unwrap_or(u32::MAX);
         let own = slots * share / u32::try_from(count).unwrap_or(u32::MAX).max(1);
-        (code == CloseCode::RESTART).then(|| FIRST_COMEBACK + own + INTERVAL.mul_f64(rand::random()))
+        (code == CloseCode::RESTART).then(|| FIRST_COMEBACK + own + INTERVAL.mul_f64(app.chance.fraction()))
     };
     for (number, leave) in leavers.enumerate() {
         if number > 0 && number % batch == 0 {

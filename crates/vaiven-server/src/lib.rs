@@ -22,6 +22,7 @@ mod api;
 mod app;
 mod auth;
 mod drain;
+mod environment;
 mod events;
 mod fetch;
 mod http;
@@ -43,6 +44,7 @@ mod stream;
 mod throttle;
 
 pub use drain::Drained;
+pub use environment::Environment;
 pub use reload::Reload;
 pub use server::{Server, StartError};
 pub use service::Service;

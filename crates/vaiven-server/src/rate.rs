@@ -1,6 +1,7 @@
 //! How fast a client may send: a bucket of tokens that fills steadily.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The longest time that a bucket makes up for beyond its burst, however often its client was held back.
 const MAX_HELD: Duration = Duration::from_mins(1);

@@ -2,6 +2,7 @@
 
 use crate::Settings;
 use crate::app::App;
+use crate::environment::Environment;
 use crate::route::Route;
 use crate::server::StartError;
 use crate::session::Plan;
@@ -45,6 +46,18 @@ impl Service {
     pub fn new(settings: Settings) -> Result<Self, StartError> {
         let config = Arc::new(settings.server_config(None));
         Ok(Self { app: App::new(settings, config, ServerHandle::detached())? })
+    }
+
+    /// The same in an environment of the caller's, for simulations.
+    ///
+    /// # Errors
+    /// [`StartError`]: a key cannot be read.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn within(settings: Settings, environment: &Environment) -> Result<Self, StartError> {
+        let config = Arc::new(settings.server_config(None));
+        Ok(Self { app: App::within(settings, config, ServerHandle::detached(), environment)? })
     }
 
     pub(crate) fn of(app: &Arc<App>) -> Self {

@@ -43,6 +43,11 @@ impl Store {
         Ok(Self { broker: Arc::clone(&disk) as _, disk: Some(disk) })
     }
 
+    /// A broker of the caller's.
+    pub(crate) fn of(broker: Arc<dyn Broker>) -> Self {
+        Self { broker, disk: None }
+    }
+
     pub(crate) fn broker(&self) -> Arc<dyn Broker> {
         Arc::clone(&self.broker)
     }

@@ -91,7 +91,7 @@ pub(super) async fn disconnect(app: &App, request: Request<Incoming>) -> Result<
         _ => return Err(ApiError::bad_request("either `client` or `user` is needed")),
     };
     let farewell = if reconnect {
-        let retry = Some(crate::session::retry_after(Duration::from_secs(1)));
+        let retry = Some(app.chance.about(Duration::from_secs(1)));
         Farewell { code: CloseCode::RESTART, reason: "asked to come back", retry }
     } else {
         SENT_AWAY

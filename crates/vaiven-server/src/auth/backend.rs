@@ -6,7 +6,8 @@
 //! with 403 no. Anything else is no answer.
 
 use super::grants::Grants;
-use super::{AuthError, Identity, since_1970};
+use super::{AuthError, Identity};
+use crate::environment::WallClock;
 use crate::fetch::Fetcher;
 use crate::protocol::reply::to_json;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,7 @@ pub(super) struct Backend {
     fetcher: Fetcher,
     turns: Semaphore,
     timeout: Duration,
+    clock: WallClock,
 }
 
 #[derive(Serialize)]
@@ -60,9 +62,9 @@ struct ConnectAnswer {
 }
 
 impl Backend {
-    pub(super) fn new(url: Url, timeout: Duration) -> Self {
+    pub(super) fn new(url: Url, timeout: Duration, clock: WallClock) -> Self {
         let fetcher = Fetcher::new(timeout, MAX_ANSWER_BYTES);
-        Self { url, fetcher, turns: Semaphore::new(MAX_QUESTIONS), timeout }
+        Self { url, fetcher, turns: Semaphore::new(MAX_QUESTIONS), timeout, clock }
     }
 
     /// Who a client is.
@@ -77,7 +79,7 @@ impl Backend {
             })?
         };
         let ConnectAnswer { user, info, expires, channels } = answer;
-        let now = since_1970().as_secs();
+        let now = self.clock.now().as_secs();
         Ok(Identity {
             user: user.filter(|user| !user.is_empty()).map(Arc::from),
             info: info.map(Arc::from),

@@ -15,6 +15,7 @@ mod token;
 pub(crate) use backend::Action;
 pub(crate) use keys::read_public_key;
 
+use crate::environment::WallClock;
 use crate::settings::{Access, Anonymous, Settings};
 use backend::Backend;
 use bytes::Bytes;
@@ -23,7 +24,7 @@ use revocation::Revocations;
 use serde_json::value::RawValue;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use token::Tokens;
 
 /// The longest token.
@@ -88,15 +89,15 @@ impl Auth {
     ///
     /// # Errors
     /// A public key that cannot be read.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, String> {
-        let backend = settings.auth_url.clone().map(|url| Backend::new(url, settings.auth_timeout));
-        let tokens = Tokens::new(settings)?;
+    pub(crate) fn new(settings: &Settings, clock: WallClock) -> Result<Self, String> {
+        let backend = settings.auth_url.clone().map(|url| Backend::new(url, settings.auth_timeout, clock));
+        let tokens = Tokens::new(settings, clock)?;
         let allows_anonymous = match settings.anonymous {
             Anonymous::Allowed => true,
             Anonymous::Refused => false,
             Anonymous::Auto => tokens.is_none() && backend.is_none(),
         };
-        Ok(Self { tokens, backend, allows_anonymous, revocations: Revocations::default() })
+        Ok(Self { tokens, backend, allows_anonymous, revocations: Revocations::new(clock) })
     }
 
     /// Whether a client that shows no token is let in.
@@ -183,13 +184,8 @@ impl Identity {
         self.info.as_ref().map(|info| Bytes::copy_from_slice(info.get().as_bytes()))
     }
 
-    /// How long it still holds.
-    pub(crate) fn remaining(&self) -> Option<Duration> {
-        Some(Duration::from_secs(self.expires_at?).saturating_sub(since_1970()))
+    /// How long it still holds, by this clock.
+    pub(crate) fn remaining(&self, clock: WallClock) -> Option<Duration> {
+        Some(Duration::from_secs(self.expires_at?).saturating_sub(clock.now()))
     }
-}
-
-/// The wall clock.
-pub(crate) fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,7 +1,8 @@
 //! What was granted and holds no longer: all earlier tokens of a user, or one token by its `jti`. Kept in memory, for
 //! as long as such tokens could still be shown.
 
-use super::{Identity, since_1970};
+use super::Identity;
+use crate::environment::WallClock;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,8 +11,9 @@ use std::time::Duration;
 const MAX_REVOCATIONS: usize = 100_000;
 
 /// Revocations by user and by token.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Revocations {
+    clock: WallClock,
     kept: Mutex<Kept>,
 }
 
@@ -23,9 +25,13 @@ struct Kept {
 }
 
 impl Revocations {
+    pub(super) fn new(clock: WallClock) -> Self {
+        Self { clock, kept: Mutex::default() }
+    }
+
     /// Revokes what a user was granted up to now.
     pub(crate) fn revoke_user(&self, user: &str, remember: Duration) {
-        let now = since_1970().as_secs();
+        let now = self.clock.now().as_secs();
         let mut kept = self.lock();
         make_room(&mut kept.users, now, |(_, until)| *until);
         kept.users.insert(user.into(), (now, now.saturating_add(remember.as_secs())));
@@ -33,7 +39,7 @@ impl Revocations {
 
     /// Revokes one token.
     pub(crate) fn revoke_token(&self, token_id: &str, remember: Duration) {
-        let now = since_1970().as_secs();
+        let now = self.clock.now().as_secs();
         let mut kept = self.lock();
         make_room(&mut kept.tokens, now, |until| *until);
         kept.tokens.insert(token_id.into(), now.saturating_add(remember.as_secs()));
@@ -42,7 +48,7 @@ impl Revocations {
     /// Whether an identity rests on something that was revoked. A token that does not say when it was issued may be as
     /// old as any.
     pub(crate) fn is_revoked(&self, identity: &Identity) -> bool {
-        let now = since_1970().as_secs();
+        let now = self.clock.now().as_secs();
         let kept = self.lock();
         let by_user = identity.user.as_deref().and_then(|user| kept.users.get(user));
         let by_token = identity.token_id.as_deref().and_then(|id| kept.tokens.get(id));
@@ -77,7 +83,8 @@ mod tests {
 
     #[test]
     fn a_user_is_revoked_up_to_now_and_a_token_by_its_name() {
-        let (revocations, now) = (Revocations::default(), since_1970().as_secs());
+        let (revocations, now) =
+            (Revocations::new(WallClock::default()), WallClock::default().now().as_secs());
         revocations.revoke_user("ana", Duration::from_hours(1));
         revocations.revoke_token("t1", Duration::from_hours(1));
         assert!(revocations.is_revoked(&identity("ana", "t2", Some(now))));
@@ -89,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_no_longer_holds_again() {
-        let revocations = Revocations::default();
+        let revocations = Revocations::new(WallClock::default());
         revocations.revoke_user("ana", Duration::ZERO);
         revocations.revoke_token("t1", Duration::ZERO);
         assert!(!revocations.is_revoked(&identity("ana", "t1", None)));

@@ -7,6 +7,7 @@ use super::grants::Grants;
 use super::jwks::Jwks;
 use super::keys::{self, Key};
 use super::{AuthError, Identity, MAX_TOKEN_BYTES, crypto};
+use crate::environment::WallClock;
 use crate::settings::Settings;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
@@ -18,12 +19,15 @@ use std::sync::Arc;
 const LEEWAY: u64 = 30;
 /// A moment after which nothing ends any more, in seconds since 1970: about the year 2600.
 const END_OF_TIME: u64 = 20_000_000_000;
+/// The largest NumericDate that is taken for one: no integer of 64 bits is larger.
+const LAST_DATE: f64 = 18_446_744_073_709_551_615.0;
 
 /// Checks tokens.
 pub(super) struct Tokens {
     keys: Vec<Key>,
     jwks: Option<Jwks>,
     validation: Validation,
+    clock: WallClock,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +35,7 @@ struct Claims {
     sub: Option<String>,
     jti: Option<String>,
     exp: f64,
+    nbf: Option<f64>,
     iat: Option<f64>,
     info: Option<Box<RawValue>>,
     #[serde(default)]
@@ -42,7 +47,7 @@ impl Tokens {
     ///
     /// # Errors
     /// What is wrong with a file.
-    pub(super) fn new(settings: &Settings) -> Result<Option<Self>, String> {
+    pub(super) fn new(settings: &Settings, clock: WallClock) -> Result<Option<Self>, String> {
         if !settings.checks_tokens() {
             return Ok(None);
         }
@@ -52,8 +57,8 @@ impl Tokens {
             keys.push(keys::public_key(path)?);
         }
         let mut validation = Validation::new(Algorithm::default());
-        validation.leeway = LEEWAY;
-        validation.validate_nbf = true;
+        // Judged below, by the clock of the server.
+        validation.validate_exp = false;
         let mut required = vec!["exp"];
         if let Some(issuer) = &settings.token_issuer {
             validation.set_issuer(&[issuer]);
@@ -65,7 +70,7 @@ impl Tokens {
         }
         validation.set_required_spec_claims(&required);
         let jwks = settings.token_jwks_url.clone().map(Jwks::new);
-        Ok(Some(Self { keys, jwks, validation }))
+        Ok(Some(Self { keys, jwks, validation, clock }))
     }
 
     pub(super) async fn prepare(&self) {
@@ -108,15 +113,14 @@ impl Tokens {
         validation.algorithms = vec![algorithm];
         let decoded = decode::<Claims>(token, &key.decoding, &validation).map_err(|error| {
             AuthError::Unauthorized(match error.kind() {
-                ErrorKind::ExpiredSignature => "the token has ended",
-                ErrorKind::ImmatureSignature => "the token does not hold yet",
                 ErrorKind::InvalidAudience => "the token is for another audience",
                 ErrorKind::InvalidIssuer => "the token is of another issuer",
                 ErrorKind::InvalidSignature => "the token's signature is wrong",
                 _ => "the token is none that this server takes",
             })
         })?;
-        let Claims { sub, jti, exp, iat, info, channels } = decoded.claims;
+        let Claims { sub, jti, exp, nbf, iat, info, channels } = decoded.claims;
+        self.judge_times(exp, nbf)?;
         Ok(Identity {
             user: sub.filter(|sub| !sub.is_empty()).map(Arc::from),
             info: info.map(Arc::from),
@@ -126,6 +130,22 @@ impl Tokens {
             is_known: true,
             grants: channels,
         })
+    }
+
+    /// Whether it holds now: RFC 7519 sections 4.1.4 and 4.1.5.
+    fn judge_times(&self, exp: f64, nbf: Option<f64>) -> Result<(), AuthError> {
+        let is_date = |date: f64| (0.0..=LAST_DATE).contains(&date);
+        if !is_date(exp) || !nbf.is_none_or(is_date) {
+            return Err(AuthError::Unauthorized("the token is none that this server takes"));
+        }
+        let now = self.clock.now().as_secs();
+        if seconds(exp) + LEEWAY < now {
+            return Err(AuthError::Unauthorized("the token has ended"));
+        }
+        if nbf.is_some_and(|nbf| seconds(nbf) > now + LEEWAY) {
+            return Err(AuthError::Unauthorized("the token does not hold yet"));
+        }
+        Ok(())
     }
 }
 
@@ -162,14 +182,14 @@ mod tests {
     }
 
     fn now(offset: i64) -> i64 {
-        i64::try_from(super::super::since_1970().as_secs()).unwrap() + offset
+        i64::try_from(WallClock::default().now().as_secs()).unwrap() + offset
     }
 
     fn tokens(change: impl FnOnce(&mut Settings)) -> Tokens {
         let token_secret = Some(Secret(SECRET.to_owned()));
         let mut settings = Settings { token_secret, ..Settings::default() };
         change(&mut settings);
-        Tokens::new(&settings).unwrap().unwrap()
+        Tokens::new(&settings, WallClock::default()).unwrap().unwrap()
     }
 
     const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;

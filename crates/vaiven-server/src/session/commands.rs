@@ -1,9 +1,10 @@
 //! What each command of `vaiven.v1.json` does.
 
 use super::End;
-use super::outlet::{ClientOutlet, retry_after};
-use super::v1::{Joined, Known, MAX_PUBLISHING, Session, farewell};
+use super::outlet::ClientOutlet;
+use super::v1::{Joined, Known, MAX_PUBLISHING, Session};
 use crate::auth::{Action, AuthError, Decision, Identity, decide};
+use crate::environment::WallClock;
 use crate::identity::{client_name, random_secret};
 use crate::protocol::code::ErrorCode;
 use crate::protocol::command::{
@@ -79,7 +80,7 @@ impl Refused {
     }
 
     fn for_now(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry: Some(retry_after(RETRY)) }
+        Self { code, message: message.into(), retry: Some(RETRY) }
     }
 }
 
@@ -119,13 +120,13 @@ impl Session<'_> {
 
     fn wait(&mut self, pending: impl Future<Output = Done> + Send + 'static) {
         debug_assert!(self.pending.is_none(), "nothing is read before a command is finished");
-        self.pending = Some((Box::pin(pending), std::time::Instant::now()));
+        self.pending = Some((Box::pin(pending), Instant::now()));
     }
 
     fn connect(&mut self, id: Option<u64>, connect: Connect, then: Option<Request>) -> Result<(), End> {
         let Connect { token, session } = connect;
         if token.as_ref().is_some_and(|token| token.len() > crate::auth::MAX_TOKEN_BYTES) {
-            return Err(farewell(CloseCode::POLICY, "a token of more than 8 KiB", None));
+            return Err(self.farewell(CloseCode::POLICY, "a token of more than 8 KiB", None));
         }
         let shown = if token.is_none() { self.shown.take() } else { None };
         let auth = Arc::clone(&self.app.auth);
@@ -143,7 +144,7 @@ impl Session<'_> {
     pub(super) fn finish(&mut self, done: Done) -> Result<(), End> {
         match done {
             Done::Identified { id, session, identity, then } => {
-                let identity = identity.map_err(|error| Self::turned_away(&error))?;
+                let identity = identity.map_err(|error| self.turned_away(&error))?;
                 self.welcome(id, session, identity)?;
                 match then {
                     Some(request) => self.begin(request),
@@ -176,7 +177,7 @@ impl Session<'_> {
     }
 
     /// Why a client may not connect.
-    fn turned_away(error: &AuthError) -> End {
+    fn turned_away(&self, error: &AuthError) -> End {
         let (code, reason, retry) = match error {
             AuthError::Unauthorized(why) => (CloseCode::new(3000), *why, None),
             AuthError::Forbidden => (CloseCode::new(3003), "this user may not connect", None),
@@ -184,7 +185,7 @@ impl Session<'_> {
                 (CloseCode::TRY_AGAIN, "tokens cannot be checked for now", Some(5 * RETRY))
             }
         };
-        farewell(code, reason, retry)
+        self.farewell(code, reason, retry)
     }
 
     fn welcome(&mut self, id: Option<u64>, session: Option<String>, identity: Identity) -> Result<(), End> {
@@ -200,7 +201,7 @@ impl Session<'_> {
             user: identity.user.as_deref(),
             ping: settings.ping_interval,
             window: self.app.window,
-            expires: identity.remaining(),
+            expires: identity.remaining(self.app.clock),
             limits: ClientLimits {
                 message_bytes: settings.max_message_bytes,
                 channels: settings.max_channels_per_client,
@@ -212,7 +213,7 @@ impl Session<'_> {
         });
         let message = welcome.to_message();
         let mut known = Box::new(Known { identity, publisher, refresh_at: None, expires_at: None });
-        known.set_times();
+        known.set_times(self.app.clock);
         self.known = Some(known);
         self.set_timer();
         self.say(message)
@@ -223,8 +224,8 @@ impl Session<'_> {
         let refused = match identity {
             Ok(identity) if identity.user == known.identity.user => {
                 known.identity = identity;
-                known.set_times();
-                let expires = known.identity.remaining();
+                known.set_times(self.app.clock);
+                let expires = known.identity.remaining(self.app.clock);
                 let token_id = known.identity.token_id.as_ref();
                 self.registered.introduce(&known.publisher.client, known.publisher.user.as_ref(), token_id);
                 self.set_timer();
@@ -435,9 +436,9 @@ impl Session<'_> {
 
 impl Known {
     /// Derives from the token when a new one is asked for and when it ends.
-    fn set_times(&mut self) {
+    fn set_times(&mut self, clock: WallClock) {
         self.expires_at =
-            self.identity.remaining().and_then(|remaining| Instant::now().checked_add(remaining));
+            self.identity.remaining(clock).and_then(|remaining| Instant::now().checked_add(remaining));
         self.refresh_at = self.expires_at.map(|at| at.checked_sub(REFRESH_AHEAD).unwrap_or(at));
     }
 }

@@ -8,7 +8,7 @@ use futures_core::Stream;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use tokio::time::Instant;
 use vaiven::{Error, Message, WebSocket};
 
 /// What arrives, counted and held to the rate. Counts are added up here and handed on once per wake-up.

@@ -11,7 +11,7 @@ mod room;
 mod v1;
 
 pub(crate) use commands::publish_code;
-pub(crate) use outlet::{ClientOutlet, Farewell, retry_after};
+pub(crate) use outlet::{ClientOutlet, Farewell};
 pub(crate) use registry::{SessionInfo, Sessions, Which};
 pub(crate) use room::Seat;
 use v1::converse;
@@ -82,7 +82,7 @@ impl Plan {
         let mut counted = Counted::new(&app.metrics, &self.label, Way::Socket(socket.sender()));
         let ended = match self.role.take() {
             Some(Role::Client(identity)) => {
-                let outlet = ClientOutlet::socket(socket.sender());
+                let outlet = ClientOutlet::socket(socket.sender(), &app.chance);
                 Box::pin(converse(app, socket, outlet, identity, self.address)).await
             }
             Some(Role::Member(seat)) => {
@@ -132,7 +132,7 @@ pub(crate) async fn run_stream<S: Stream<Item = Result<Message, Error>> + Unpin>
     address: IpAddr,
 ) {
     let label = RouteLabel { route: Route::Events.pattern() };
-    let outlet = ClientOutlet::stream(Arc::clone(&queue));
+    let outlet = ClientOutlet::stream(Arc::clone(&queue), &app.chance);
     let mut counted = Counted::new(&app.metrics, &label, Way::Stream(Arc::clone(&outlet)));
     let ended = converse(app, source, outlet, Some(Box::new(identity)), Some(address)).await;
     if matches!(&ended, Err(End::Close(farewell)) if *farewell == END_TOO_FAST) {

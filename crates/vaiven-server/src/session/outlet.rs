@@ -1,6 +1,7 @@
 //! Where a client's messages go: a WebSocket, or a stream of Server-Sent Events. Shared by the session, its
 //! subscriptions and whoever ends it from outside.
 
+use crate::environment::Chance;
 use crate::events::EventQueue;
 use crate::protocol::reply::{Disconnect, Reply};
 use crate::route::Route;
@@ -17,6 +18,7 @@ pub(crate) struct ClientOutlet {
     way: Way,
     /// Something was said since this was asked last.
     spoke: AtomicBool,
+    chance: Arc<Chance>,
 }
 
 #[derive(Debug)]
@@ -39,12 +41,16 @@ pub(crate) struct Farewell {
 }
 
 impl ClientOutlet {
-    pub(crate) fn socket(sender: Sender) -> Arc<Self> {
-        Arc::new(Self { way: Way::Socket(sender), spoke: AtomicBool::new(false) })
+    pub(crate) fn socket(sender: Sender, chance: &Arc<Chance>) -> Arc<Self> {
+        Self::new(Way::Socket(sender), chance)
     }
 
-    pub(crate) fn stream(queue: Arc<EventQueue>) -> Arc<Self> {
-        Arc::new(Self { way: Way::Stream(queue), spoke: AtomicBool::new(false) })
+    pub(crate) fn stream(queue: Arc<EventQueue>, chance: &Arc<Chance>) -> Arc<Self> {
+        Self::new(Way::Stream(queue), chance)
+    }
+
+    fn new(way: Way, chance: &Arc<Chance>) -> Arc<Self> {
+        Arc::new(Self { way, spoke: AtomicBool::new(false), chance: Arc::clone(chance) })
     }
 
     /// Where the client came in, as metrics name it.
@@ -146,7 +152,8 @@ impl Outlet for ClientOutlet {
     }
 
     fn end(&self, _: &ChannelName, ending: Ending) {
-        self.close(&farewell(ending));
+        let retry = Some(self.chance.about(Duration::from_secs(1)));
+        self.close(&Farewell { retry, ..farewell(ending) });
     }
 }
 
@@ -210,10 +217,5 @@ fn deliver(sender: &Sender, frames: &PreparedBatch) -> Delivery {
 /// What a client is told whose subscription cannot go on. In each case it may come back with its position.
 fn farewell(ending: Ending) -> Farewell {
     let code = if ending == Ending::Fault { CloseCode::INTERNAL } else { CloseCode::TRY_AGAIN };
-    Farewell { code, reason: ending.reason(), retry: Some(retry_after(Duration::from_secs(1))) }
-}
-
-/// A time to wait of about this length, another one for each client, so that not all come back at once.
-pub(crate) fn retry_after(about: Duration) -> Duration {
-    about.mul_f64(0.5 + rand::random::<f64>())
+    Farewell { code, reason: ending.reason(), retry: None }
 }

@@ -10,7 +10,7 @@
 use super::End;
 use super::commands::{Done, Pending};
 use super::inbox::Inbox;
-use super::outlet::{ClientOutlet, Farewell, Gone, retry_after};
+use super::outlet::{ClientOutlet, Farewell, Gone};
 use super::registry::{EndFrom, Registered};
 use crate::app::App;
 use crate::auth::Identity;
@@ -70,7 +70,7 @@ pub(super) struct Session<'a> {
     /// What waits for room to be said. Nothing else happens until it is.
     unsaid: Option<Box<Unsaid>>,
     /// A command that is not finished yet, and when it began.
-    pub(super) pending: Option<(Pending, std::time::Instant)>,
+    pub(super) pending: Option<(Pending, Instant)>,
     /// The client is to be sent away when what is under way is done.
     leaving: Option<Box<Farewell>>,
     timer: Pin<Box<Sleep>>,
@@ -211,11 +211,11 @@ impl<'a> Session<'a> {
             Ok(request) => self.begin(request),
             Err(Rejection::TooDeep) => {
                 let retry = Some(Duration::from_secs(10));
-                Err(farewell(CloseCode::POLICY, "JSON that nests deeper than 64", retry))
+                Err(self.farewell(CloseCode::POLICY, "JSON that nests deeper than 64", retry))
             }
             Err(Rejection::NotJson) => {
                 let reason = "a binary message begins with a line of JSON";
-                Err(farewell(CloseCode::UNSUPPORTED, reason, None))
+                Err(self.farewell(CloseCode::UNSUPPORTED, reason, None))
             }
             Err(Rejection::Error { id, code, message }) => self.fail(id, code, &message, None),
         }
@@ -252,7 +252,13 @@ impl<'a> Session<'a> {
         retry: Option<Duration>,
     ) -> Result<(), End> {
         self.app.metrics.error(code);
+        let retry = retry.map(|about| self.app.chance.about(about));
         self.say(Reply::Error(Failure { id, code, message, retry }).to_message())
+    }
+
+    /// The end of a client that is sent away, to come back about then if at all.
+    pub(super) fn farewell(&self, code: CloseCode, reason: &'static str, retry: Option<Duration>) -> End {
+        End::Close(Farewell { code, reason, retry: retry.map(|about| self.app.chance.about(about)) })
     }
 
     /// What time brings: a ping, a request for a new token, the end of the old one.
@@ -264,12 +270,12 @@ impl<'a> Session<'a> {
             && self.pending.is_none()
         {
             let reason = "no `connect` with a token in 10 s";
-            return Err(farewell(CloseCode::new(3008), reason, Some(Duration::from_secs(1))));
+            return Err(self.farewell(CloseCode::new(3008), reason, Some(Duration::from_secs(1))));
         }
         let mut refreshes = false;
         if let Some(known) = &mut self.known {
             if known.expires_at.is_some_and(|at| at <= now) {
-                return Err(farewell(CloseCode::new(3000), "the token has ended", None));
+                return Err(self.farewell(CloseCode::new(3000), "the token has ended", None));
             }
             refreshes = known.refresh_at.take_if(|at| *at <= now).is_some();
         }
@@ -306,9 +312,4 @@ impl<'a> Session<'a> {
             Err(End::Error(_)) => {}
         }
     }
-}
-
-/// The end of a client that is sent away, to come back about then if at all.
-pub(super) fn farewell(code: CloseCode, reason: &'static str, retry: Option<Duration>) -> End {
-    End::Close(Farewell { code, reason, retry: retry.map(retry_after) })
 }
