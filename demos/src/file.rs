@@ -22,6 +22,11 @@ macro_rules! files {
 
 static FILES: &[File] = files! {
     "/" => "chat/index.html",
+    "/admin" => "admin/index.html",
+    "/demos/admin/admin.css" => "admin/admin.css",
+    "/demos/admin/admin.js" => "admin/admin.js",
+    "/demos/admin/service.js" => "admin/service.js",
+    "/demos/admin/words.js" => "admin/words.js",
     "/demos/chat/chat.css" => "chat/chat.css",
     "/demos/chat/chat.js" => "chat/chat.js",
     "/demos/chat/conversation.js" => "chat/conversation.js",

@@ -1,6 +1,7 @@
 //! What all connections of a server share.
 
 use crate::Settings;
+use crate::admin::Tails;
 use crate::api::key::ApiKeys;
 use crate::auth::Auth;
 use crate::drain::Stage;
@@ -28,6 +29,8 @@ pub(crate) struct App {
     pub(crate) hub: Hub,
     pub(crate) auth: Arc<Auth>,
     pub(crate) keys: ApiKeys,
+    pub(crate) admin_key: ApiKeys,
+    pub(crate) admin_tails: Tails,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) metrics: Arc<Metrics>,
@@ -36,6 +39,7 @@ pub(crate) struct App {
     pub(crate) window: Duration,
     /// How far its end has come.
     pub(crate) stage: watch::Sender<Stage>,
+    pub(crate) started: Instant,
 }
 
 impl App {
@@ -58,6 +62,7 @@ impl App {
         let hub = Hub::new(hub_config, store.broker());
         let metrics = Arc::new(Metrics::new(handle.clone(), hub.clone(), store));
         let keys = ApiKeys::new(&settings.api_keys);
+        let admin_key = ApiKeys::new(settings.admin_key.as_slice());
         let rate = Rate { per_second: settings.message_rate, burst: settings.message_burst };
         Ok(Arc::new(Self {
             settings,
@@ -67,12 +72,15 @@ impl App {
             hub,
             auth: Arc::new(auth),
             keys,
+            admin_key,
+            admin_tails: Tails::default(),
             sessions: Arc::default(),
             streams: Arc::default(),
             metrics,
             refusal_log: RefusalLog::new(Instant::now()),
             window,
             stage: watch::Sender::new(Stage::Running),
+            started: Instant::now(),
         }))
     }
 

@@ -1,6 +1,7 @@
 //! What is not a WebSocket: pages, health and metrics, by hyper. A later request of the same connection may still
 //! ask for an upgrade.
 
+use crate::admin;
 use crate::api;
 use crate::app::App;
 use crate::drain::Stage;
@@ -116,6 +117,7 @@ async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>
     if let Some(Err(refusal)) = host.map(|host| app.config.check_host(&host, peer.scheme, listener)) {
         return refused(app, &refusal, peer, route.map_or("none", Route::pattern));
     }
+    let route = route.filter(|route| !matches!(route, Route::Admin(_)) || app.settings.admin_key.is_some());
     let Some(route) = route else {
         return text(
             StatusCode::NOT_FOUND,
@@ -124,6 +126,9 @@ async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>
     };
     if let Route::Api(path) = route {
         return api::answer(app, path, request).await;
+    }
+    if let Route::Admin(part) = route {
+        return admin::answer(app, *part, request, peer).await;
     }
     if matches!(route, Route::Events | Route::Commands) {
         return stream::answer(app, request, peer).await;
@@ -141,7 +146,7 @@ async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>
     }
 }
 
-fn file(request: &Request<Incoming>, file: &File) -> Answer {
+pub(crate) fn file(request: &Request<Incoming>, file: &File) -> Answer {
     let tag = entity_tag(file);
     let is_known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|known| {
         known
@@ -169,16 +174,18 @@ fn file(request: &Request<Incoming>, file: &File) -> Answer {
 
 /// The metrics, for whoever may see them.
 fn figures(app: &App, request: &Request<Incoming>, peer: Peer) -> Answer {
-    // Behind a proxy on the same machine everybody seems to be local.
-    let is_forwarded = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-real-ip", "via"]
-        .iter()
-        .any(|name| request.headers().contains_key(*name));
-    if app.settings.metrics_from.admits(peer.ip, is_forwarded) {
+    if app.settings.metrics_from.admits(peer.ip, is_forwarded(request.headers())) {
         return with_type(metrics::CONTENT_TYPE, Bytes::from(app.metrics.text()));
     }
     let why =
         "Metrics are for this machine only. To open them to every address, set metrics_from = \"anywhere\"\n";
     text(StatusCode::FORBIDDEN, why)
+}
+
+/// Whether a proxy passed a request on: behind one on the same machine everybody seems to be local.
+pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
+    let fields = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-real-ip", "via"];
+    fields.iter().any(|name| headers.contains_key(*name))
 }
 
 pub(crate) fn text(status: StatusCode, body: &'static str) -> Answer {

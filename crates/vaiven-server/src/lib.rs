@@ -3,8 +3,8 @@
 //! In the order that data flows: [`Server`] takes connections, whose first request [`vaiven`] has read; `route` says
 //! what its path means, and `opening` who asks. A WebSocket becomes a `session`: an echo, a plain member of a room, or a
 //! client of `vaiven.v1.json`, whose messages are the types of `protocol`. Every other request is answered by `http`:
-//! with a `stream` of events for the same sessions, by the `api` for the operator's programs, with one of the demos' `pages`,
-//! the health or the `metrics`. `auth` says who may do what, and [`vaiven_hub`] has the channels.
+//! with a `stream` of events for the same sessions, by the `api` for the operator's programs, the `admin` page for the
+//! operator, with one of the demos' `pages`, the health or the `metrics`. `auth` says who may do what, and [`vaiven_hub`] has the channels.
 //!
 //! ```no_run
 //! # #[tokio::main(flavor = "current_thread")]
@@ -17,6 +17,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod admin;
 mod api;
 mod app;
 mod auth;

@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use std::fmt;
 use vaiven::CloseCode;
 use vaiven::server::ServerHandle;
-use vaiven_hub::Hub;
+use vaiven_hub::{Hub, StoreFigures};
 
 /// What `/metrics` answers with.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -52,6 +52,9 @@ pub(crate) struct Metrics {
     pub(crate) connections_open: Family<RouteLabel, Gauge>,
     pub(crate) connections: Family<RouteLabel, Counter>,
     handshakes_refused: Family<RefusalLabels, Counter>,
+    /// The same, in all.
+    refusals: Counter,
+    store: Store,
     closes: Family<CodeLabel, Counter>,
     pub(crate) requests: Family<RequestLabels, Counter>,
     pub(crate) messages_in: Counter,
@@ -70,6 +73,8 @@ impl Metrics {
             connections_open: Family::default(),
             connections: Family::default(),
             handshakes_refused: Family::default(),
+            refusals: Counter::default(),
+            store: store.clone(),
             closes: Family::default(),
             requests: Family::default(),
             messages_in: Counter::default(),
@@ -122,6 +127,17 @@ impl Metrics {
     /// Counts a refused handshake under its status and rule.
     pub(crate) fn refused(&self, status: u16, code: &'static str) {
         self.handshakes_refused.get_or_create(&RefusalLabels { status, code }).inc();
+        self.refusals.inc();
+    }
+
+    /// How many handshakes were refused.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.refusals.get()
+    }
+
+    /// What the store on disk counts, where there is one.
+    pub(crate) fn store(&self) -> Option<StoreFigures> {
+        self.store.figures()
     }
 
     /// Counts an error that a client was told.

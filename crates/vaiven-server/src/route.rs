@@ -1,5 +1,6 @@
 //! What a path means. Everything else is 404, a badly encoded path too.
 
+use crate::admin::Part;
 use percent_encoding::percent_decode_str;
 use vaiven_demos::File;
 use vaiven_hub::ChannelName;
@@ -19,6 +20,8 @@ pub(crate) enum Route {
     Commands,
     /// The HTTP API, by what follows `/api/v1/`.
     Api(String),
+    /// The admin page, and what it asks for.
+    Admin(Part),
     /// Every message comes back to its sender.
     Echo,
     /// Whether the server runs.
@@ -46,7 +49,7 @@ impl Route {
             "/health" => Some(Self::Health),
             "/ready" => Some(Self::Ready),
             "/metrics" => Some(Self::Metrics),
-            _ => File::at(path).map(Self::Page),
+            _ => Part::at(path).map(Self::Admin).or_else(|| File::at(path).map(Self::Page)),
         }
     }
 
@@ -64,6 +67,7 @@ impl Route {
             Self::Events => "/v1/events",
             Self::Commands => "/v1/commands",
             Self::Api(_) => "/api/v1",
+            Self::Admin(part) => part.path(),
             Self::Echo => "/echo",
             Self::Health => "/health",
             Self::Ready => "/ready",
@@ -128,6 +132,11 @@ mod tests {
         for path in [
             "/",
             "/arena",
+            "/admin",
+            "/admin/state",
+            "/admin/tail",
+            "/admin/disconnect",
+            "/demos/admin/admin.js",
             "/demos/chat/chat.js",
             "/demos/shared/base.css",
             "/echo",
@@ -140,9 +149,19 @@ mod tests {
         ] {
             assert_eq!(Route::of(path).map(|route| route.pattern()), Some(path));
         }
-        for path in
-            ["", "*", "//", "/echo/", "/Echo", "/index.html", "/arena/", "/%65cho", "/../echo", "/metrics%"]
-        {
+        for path in [
+            "",
+            "*",
+            "//",
+            "/echo/",
+            "/Echo",
+            "/admin/",
+            "/index.html",
+            "/arena/",
+            "/%65cho",
+            "/../echo",
+            "/metrics%",
+        ] {
             assert_eq!(Route::of(path), None, "{path}");
         }
     }

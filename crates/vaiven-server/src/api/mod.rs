@@ -8,7 +8,7 @@ pub(crate) mod body;
 pub(crate) mod key;
 mod people;
 mod publish;
-mod query;
+pub(crate) mod query;
 
 use crate::app::App;
 use crate::http::{Answer, with_type};
@@ -78,7 +78,7 @@ impl ApiError {
     }
 
     /// One that clients of the protocol are told in the same word.
-    fn of(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn of(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         let status = StatusCode::from_u16(code.status()).expect("the table has valid ones");
         let mut error = Self::new(status, code.name(), message);
         if code == ErrorCode::Unavailable || code == ErrorCode::Rate {
@@ -167,7 +167,7 @@ fn not_allowed(method: &'static str) -> ApiError {
 }
 
 /// An answer in JSON.
-fn json(value: &impl Serialize) -> Answer {
+pub(crate) fn json(value: &impl Serialize) -> Answer {
     with_type("application/json", Bytes::from(to_json(value)))
 }
 

@@ -5,7 +5,7 @@ use super::query::Parameters;
 use super::{ApiError, Result, json};
 use crate::app::App;
 use crate::http::Answer;
-use crate::session::{Farewell, SessionInfo, Which};
+use crate::session::{Farewell, SENT_AWAY, SessionInfo, Which};
 use http::Request;
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ pub(super) async fn disconnect(app: &App, request: Request<Incoming>) -> Result<
         let retry = Some(crate::session::retry_after(Duration::from_secs(1)));
         Farewell { code: CloseCode::RESTART, reason: "asked to come back", retry }
     } else {
-        Farewell { code: CloseCode::new(3003), reason: "sent away", retry: None }
+        SENT_AWAY
     };
     Ok(json(&SentAway { disconnected: app.sessions.send_away(&which, &farewell) }))
 }

@@ -18,14 +18,14 @@ const MAX_CHANNELS: usize = 1000;
 const MAX_COUNTS: usize = 100;
 
 /// The parameters of a request, each of them known.
-pub(super) struct Parameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(crate) struct Parameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Parameters<'a> {
     /// Reads the query.
     ///
     /// # Errors
     /// A parameter that is not known.
-    pub(super) fn of<B>(request: &'a Request<B>, known: &[&str]) -> Result<Self> {
+    pub(crate) fn of<B>(request: &'a Request<B>, known: &[&str]) -> Result<Self> {
         let query = request.uri().query().unwrap_or_default();
         let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
         if let Some((name, _)) = pairs.iter().find(|(name, _)| !known.contains(&&**name)) {
@@ -40,7 +40,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// One that may be missing, and stands there once.
-    pub(super) fn one(&self, name: &str) -> Result<Option<&str>> {
+    pub(crate) fn one(&self, name: &str) -> Result<Option<&str>> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
@@ -55,7 +55,8 @@ impl<'a> Parameters<'a> {
         parsed.map(Some).ok_or_else(|| ApiError::bad_request(format!("`{name}` must be a whole number")))
     }
 
-    fn channel(&self) -> Result<ChannelName> {
+    /// The channel that is asked about.
+    pub(crate) fn channel(&self) -> Result<ChannelName> {
         channel(self.one("channel")?.ok_or_else(|| ApiError::bad_request("`channel` is missing"))?)
     }
 

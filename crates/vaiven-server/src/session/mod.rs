@@ -150,6 +150,10 @@ pub(crate) enum End {
     Close(Farewell),
 }
 
+/// What a client is told that the operator sends away for good.
+pub(crate) const SENT_AWAY: Farewell =
+    Farewell { code: CloseCode::new(3003), reason: "sent away", retry: None };
+
 /// What a client is told that sends faster than it may.
 const END_TOO_FAST: Farewell = Farewell {
     code: CloseCode::POLICY,

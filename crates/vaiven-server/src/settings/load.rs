@@ -3,8 +3,8 @@
 
 use super::namespace::{self, DEFAULT};
 use super::{
-    Access, NAMESPACE_SETTINGS, Namespace, Origins, Problem, Profile, SETTINGS, Setting, Settings, Source,
-    Value,
+    Access, AllowedFrom, NAMESPACE_SETTINGS, Namespace, Origins, Problem, Profile, SETTINGS, Setting,
+    Settings, Source, Value,
 };
 use std::fmt::Write;
 use std::ops::Range;
@@ -320,7 +320,12 @@ pub(crate) fn warnings(settings: &Settings) -> Vec<String> {
     let warning = |key: &PathBuf| {
         format!("tls_key: {0} can be read by every user of this machine: chmod o= {0}", key.display())
     };
-    exposed.map(warning).collect()
+    let in_the_clear = settings.admin_key.is_some()
+        && settings.admin_from == AllowedFrom::Anywhere
+        && settings.tls_cert.is_none();
+    let clear = "admin_from: without TLS whoever is on the way can read the key of the admin page, unless a proxy \
+                 speaks TLS for this server";
+    exposed.map(warning).chain(in_the_clear.then(|| clear.to_owned())).collect()
 }
 
 /// A line of the file as a setting and its value.

@@ -56,7 +56,9 @@ pub struct Settings {
     pub auth_url: Option<Url>,
     pub auth_timeout: Duration,
     pub api_keys: Vec<Secret>,
-    pub metrics_from: MetricsFrom,
+    pub metrics_from: AllowedFrom,
+    pub admin_key: Option<Secret>,
+    pub admin_from: AllowedFrom,
     pub log_format: LogFormat,
     pub log_level: LogLevel,
     pub compression: bool,
@@ -163,9 +165,9 @@ pub enum Origins {
     Any,
 }
 
-/// Who may read the metrics.
+/// From where the operator's own paths may be asked for: the metrics, the admin page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricsFrom {
+pub enum AllowedFrom {
     /// Programs on the same machine.
     Loopback,
     /// Everybody.
@@ -192,7 +194,7 @@ pub enum LogLevel {
     Trace,
 }
 
-impl MetricsFrom {
+impl AllowedFrom {
     pub(crate) fn admits(self, address: IpAddr, is_forwarded: bool) -> bool {
         self == Self::Anywhere || (address.to_canonical().is_loopback() && !is_forwarded)
     }
@@ -254,7 +256,9 @@ impl Settings {
             auth_url: None,
             auth_timeout: Duration::from_secs(5),
             api_keys: Vec::new(),
-            metrics_from: MetricsFrom::Loopback,
+            metrics_from: AllowedFrom::Loopback,
+            admin_key: None,
+            admin_from: AllowedFrom::Loopback,
             log_format: LogFormat::Human,
             log_level: LogLevel::Info,
             compression: false,

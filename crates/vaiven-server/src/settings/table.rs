@@ -137,6 +137,12 @@ settings! {
         metrics_from: "WHO",
             "Who may read /metrics",
             "This machine alone, and nobody through a proxy: figures tell strangers what is going on.";
+        admin_key: "KEY",
+            "Key of the admin page at /admin, which shows what goes on and disconnects clients",
+            "None, and then there is no such page: what nobody asked for cannot be found by others, and a key that the server made up itself would stand in logs and be another one after each restart. 32 characters at least, better set in the environment than here.";
+        admin_from: "WHO",
+            "Who may ask for the admin page, with the key",
+            "This machine alone, and nobody through a proxy; `ssh -L 8080:127.0.0.1:8080` brings it to another one. With `anywhere` the key goes over the network, so use TLS.";
         log_format: "FORMAT",
             "How log lines look",
             "Lines for people; `json` is for programs that collect them.";

@@ -1,7 +1,7 @@
 //! Values as they are written, and the types that settings have.
 
 use super::{
-    Access, AllowedHosts, Anonymous, Contract, Fsync, HistoryIn, LogFormat, LogLevel, MetricsFrom, Origins,
+    Access, AllowedFrom, AllowedHosts, Anonymous, Contract, Fsync, HistoryIn, LogFormat, LogLevel, Origins,
     Profile, Secret,
 };
 use std::net::SocketAddr;
@@ -398,7 +398,7 @@ macro_rules! choice {
 }
 
 choice!(Profile { "standard" => Standard, "autobahn" => Autobahn });
-choice!(MetricsFrom { "loopback" => Loopback, "anywhere" => Anywhere });
+choice!(AllowedFrom { "loopback" => Loopback, "anywhere" => Anywhere });
 choice!(ForwardedField { "x-forwarded-for" => XForwardedFor, "forwarded" => Forwarded });
 choice!(HistoryIn { "disk" => Disk, "memory" => Memory });
 choice!(Fsync { "always" => Always, "interval" => Interval, "never" => Never });

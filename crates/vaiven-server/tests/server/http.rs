@@ -3,7 +3,7 @@
 use crate::support::{TestServer, next};
 use std::time::Duration;
 use vaiven::CloseCode;
-use vaiven_server::settings::MetricsFrom;
+use vaiven_server::settings::AllowedFrom;
 
 #[track_caller]
 fn has(answer: &str, field: &str) {
@@ -183,7 +183,7 @@ async fn metrics_are_for_this_machine_unless_opened() {
     let forwarded = server.get("/metrics", "X-Forwarded-For: 203.0.113.9\r\n");
     let answer = server.ask(&forwarded).await;
     assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("metrics_from"), "{answer}");
-    let server = TestServer::with(|settings| settings.metrics_from = MetricsFrom::Anywhere).await;
+    let server = TestServer::with(|settings| settings.metrics_from = AllowedFrom::Anywhere).await;
     let answer = server.ask(&forwarded).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
