@@ -59,14 +59,16 @@ for (const view of ['desk', 'phone']) {
     assert.equal(await page.locator('#open').isVisible(), false);
     await keepScreenshot(page, `admin-locked-${view}`);
 
-    const [ana, luis] = [await member('sala'), await member('otra')];
+    // Rooms of this view alone: what was said in others is still in their history.
+    const [here, there] = [`sala-${view}`, `otra-${view}`];
+    const [ana, luis] = [await member(here), await member(there)];
     await page.fill('#key', KEY);
     await page.press('#key', 'Enter');
-    await page.locator('#channels tr', { hasText: 'sala' }).waitFor();
+    await page.locator('#channels tr', { hasText: here }).waitFor();
     await page.locator('#clients tr').nth(1).waitFor();
     assert.equal(await page.locator('[data-figure="sessions"] dd').first().textContent(), '2');
 
-    await page.locator('#channels button', { hasText: 'sala' }).click();
+    await page.locator('#channels button', { hasText: here }).click();
     await page.locator('#tail-stop').waitFor();
     const script = '<img src=x onerror=document.body.remove()>';
     for (const text of ['hola', script, 'x'.repeat(2_000)]) await ana.send(text);
@@ -84,7 +86,7 @@ for (const view of ['desk', 'phone']) {
     const excess = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.equal(excess, 0, 'nothing reaches beyond the side of the window');
 
-    const row = page.locator('#clients tr', { hasText: 'otra' });
+    const row = page.locator('#clients tr', { hasText: there });
     await row.getByRole('button').click();
     assert.equal(await luis.closed(), 3003);
     await row.waitFor({ state: 'detached' });
