@@ -220,6 +220,11 @@ fn no_leftovers(sources: &[Source]) -> Vec<Finding> {
     let macros = [concat!("unimplemented", "!"), concat!("todo", "!"), concat!("dbg", "!")];
     let mut findings = Vec::new();
     for source in sources.iter().filter(|source| !source.is_generated()) {
+        let is_mark = |line: &str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+        let marks = source.lines().filter(|(_, line)| is_mark(line));
+        findings.extend(
+            marks.map(|(number, _)| finding("no-leftovers", source, number, "a mark of a merge is left")),
+        );
         let in_text =
             source.lines().map(|(number, line)| (number, words.iter().find(|word| has_word(line, word))));
         let in_code = source

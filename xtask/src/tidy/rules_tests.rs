@@ -131,6 +131,7 @@ fn file_listed_without_need_is_found() {
 fn leftovers_are_found() {
     check(no_leftovers, LIB, concat!("a\n// TO", "DO: b\n"), &[2]);
     check(no_leftovers, "README.md", concat!("FIX", "ME\n"), &[1]);
+    check(no_leftovers, "README.md", "a\n<<<<<<< ours\nb\n=======\nc\n>>>>>>> theirs\n", &[2, 6]);
     check(
         no_leftovers,
         LIB,
