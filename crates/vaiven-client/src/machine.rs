@@ -433,14 +433,11 @@ impl Machine {
             "subscribed" => self.subscribed(fields),
             "unsubscribed" => {
                 let code = fields.code();
-                if let Some(channel) = fields.channel.as_deref().and_then(|name| self.channels.get_mut(name))
-                {
-                    channel.refused(
-                        now,
-                        &code,
-                        &fields.message.unwrap_or_default(),
-                        milliseconds(fields.retry),
-                    );
+                let channel = fields.channel.as_deref().and_then(|name| self.channels.get_mut(name));
+                // The end of an old subscription is no answer to the wish for a new one.
+                if let Some(channel) = channel.filter(|channel| channel.state == State::Live) {
+                    let message = fields.message.unwrap_or_default();
+                    channel.refused(now, &code, &message, milliseconds(fields.retry));
                 }
             }
             "presence_changed" => {

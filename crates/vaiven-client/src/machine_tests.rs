@@ -235,6 +235,28 @@ fn a_retry_that_waits_for_room_lets_the_driver_sleep() {
     assert_eq!(scene.sent()["type"], "subscribe");
 }
 
+/// A reader that was behind has caught up, and the channel is asked for again, when the end of the old subscription
+/// arrives: the store failed while it was replayed.
+#[test]
+fn the_end_of_an_old_subscription_does_not_end_the_new_one() {
+    let mut scene = Scene::live();
+    let _answer = scene.subscribe();
+    let asked = scene.sent();
+    let subscribed = |id: &Value, offset: u64| json!({"type": "subscribed", "id": id, "channel": "sala", "contract": "reliable", "epoch": "e", "offset": offset});
+    scene.hear(&subscribed(&asked["id"], 3));
+    scene.hear(&json!({"type": "message", "channel": "sala", "offset": 5, "data": 1, "time": 9}));
+    assert_eq!(scene.sent()["type"], "unsubscribe");
+    let again = scene.sent();
+    scene.hear(&json!({"type": "unsubscribed", "channel": "sala", "code": "unavailable", "message": "no"}));
+    scene.hear(&subscribed(&again["id"], 3));
+    scene.hear(&json!({"type": "message", "channel": "sala", "offset": 4, "data": 1, "time": 9}));
+    let mut last = None;
+    while let Some(event) = scene.next_event() {
+        last = Some(event);
+    }
+    assert!(matches!(last, Some(Event::Publication(Publication { offset: Some(4), .. }))), "{last:?}");
+}
+
 #[test]
 fn a_refused_token_is_not_shown_again() {
     let mut scene = Scene::new();

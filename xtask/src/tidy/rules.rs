@@ -34,6 +34,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("vaiven-server", &["vaiven-proto", "vaiven", "vaiven-hub", "vaiven-demos"]),
     ("vaiven-cli", &["vaiven-proto", "vaiven", "vaiven-client", "vaiven-hub", "vaiven-server"]),
     ("vaiven-node", &["vaiven-proto"]),
+    ("simulation", &["vaiven", "vaiven-client", "vaiven-hub", "vaiven-server"]),
 ];
 
 /// What the protocol crate must not know, because it does no I/O and has no clock.
