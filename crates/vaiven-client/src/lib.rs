@@ -15,6 +15,7 @@ mod client;
 mod driver;
 mod error;
 mod machine;
+mod pacer;
 mod publication;
 mod publishing;
 mod retry;

@@ -2,6 +2,7 @@
 //! reads no clock, and draws its random numbers from what it was given.
 
 use crate::channel::{Channel, Outcome, State, Wanted};
+use crate::pacer::Pacer;
 use crate::publishing::{Publishing, Reply};
 use crate::retry::{self, Verdict};
 use crate::wire::{self, Command, Incoming, Parsed};
@@ -128,6 +129,9 @@ pub(crate) struct Machine {
     channels: BTreeMap<String, Channel>,
     publishing: Publishing,
     requests: Vec<Asked>,
+    pacer: Pacer,
+    /// When the message may leave that was held back at the last look.
+    held_until: Option<Instant>,
     /// Control messages, which go first.
     urgent: VecDeque<Message>,
 }
@@ -152,6 +156,8 @@ impl Machine {
             channels: BTreeMap::new(),
             publishing: Publishing::default(),
             requests: Vec::new(),
+            pacer: Pacer::default(),
+            held_until: None,
             urgent: VecDeque::new(),
         }
     }
@@ -279,7 +285,8 @@ impl Machine {
                     return Task::Disconnect;
                 }
                 // What is due already waits for room on the connection, and not for time.
-                Task::Pump(self.retries().filter(|time| *time > now).fold(dead, Instant::min))
+                let times = self.retries().chain(self.held_until);
+                Task::Pump(times.filter(|time| *time > now).fold(dead, Instant::min))
             }
             Phase::Leaving { .. } => Task::Disconnect,
             Phase::Closed => Task::Stop,
@@ -387,6 +394,17 @@ impl Machine {
         if !matches!(self.phase, Phase::Live { .. }) {
             return None;
         }
+        self.held_until = self.pacer.held_until(now);
+        if self.held_until.is_some() {
+            return None;
+        }
+        let message = self.paced_message(now)?;
+        self.pacer.take();
+        Some(message)
+    }
+
+    /// The next message of those that the server counts against its limits.
+    fn paced_message(&mut self, now: Instant) -> Option<Message> {
         let ids = &mut self.ids;
         let mut new_id = || {
             *ids += 1;
@@ -466,6 +484,9 @@ impl Machine {
         self.was_refused = false;
         self.ping = milliseconds(fields.ping).unwrap_or(DEFAULT_PING);
         self.window = milliseconds(fields.window).unwrap_or(DEFAULT_WINDOW);
+        let limits = fields.limits.unwrap_or_default();
+        self.pacer = Pacer::begin(now, limits.message_rate, limits.message_burst);
+        self.held_until = None;
         self.publishing.connected(now, self.window);
         self.status = Status::Connected { client: fields.client.unwrap_or_default() };
     }

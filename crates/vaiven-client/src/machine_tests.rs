@@ -317,3 +317,25 @@ fn nothing_that_a_server_says_makes_the_machine_panic() {
         scene.machine.received(scene.now, &format!("{text}\nx").into_bytes().into());
     }
 }
+
+#[test]
+fn a_full_queue_leaves_no_faster_than_the_server_takes_it() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.machine.task(scene.now), Task::Connect);
+    scene.machine.opened(scene.now, None);
+    let connect = scene.sent();
+    let limits = json!({"message_rate": 100, "message_burst": 200});
+    scene.hear(&json!({"type": "welcome", "id": connect["id"], "client": "me", "limits": limits}));
+    let _answers: Vec<_> = (0..500).map(|_| scene.publish("x")).collect();
+    let at_once = std::iter::from_fn(|| scene.maybe_sent()).count();
+    assert_eq!(at_once, 100);
+    let mut sent = at_once;
+    let start = scene.now;
+    while sent < 500 {
+        let Task::Pump(until) = scene.machine.task(scene.now) else { panic!("it is connected") };
+        scene.now = until;
+        sent += std::iter::from_fn(|| scene.maybe_sent()).count();
+    }
+    let took = scene.now - start;
+    assert!((4..7).contains(&took.as_secs()), "{took:?}");
+}

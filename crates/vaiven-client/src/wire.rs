@@ -127,6 +127,14 @@ pub(crate) struct Incoming<'a> {
     pub(crate) retry: Option<u64>,
     pub(crate) ping: Option<u64>,
     pub(crate) window: Option<u64>,
+    pub(crate) limits: Option<Limits>,
+}
+
+/// What a client does well to keep, of `welcome`.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Limits {
+    pub(crate) message_rate: Option<f64>,
+    pub(crate) message_burst: Option<f64>,
 }
 
 impl Incoming<'_> {
