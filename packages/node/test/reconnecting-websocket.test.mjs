@@ -156,7 +156,9 @@ test('the server of this project that restarts asks its clients to come back', {
   let child;
   t.after(() => child.kill('SIGKILL'));
   const start = () => {
-    child = spawn(VAIVEN, ['serve', '--listen', `127.0.0.1:${port}`, '--history', 'memory'], { stdio: 'ignore' });
+    child = spawn(VAIVEN, ['serve', '--listen', `127.0.0.1:${port}`, '--history', 'memory'], {
+      stdio: 'ignore',
+    });
   };
   start();
   const socket = connect(t, `ws://127.0.0.1:${port}/c/restart`);
