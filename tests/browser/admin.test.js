@@ -102,7 +102,7 @@ for (const view of ['desk', 'phone']) {
     assert.equal(await page.locator('#tail li').count(), 0);
     await eventually('the tail to end', async () => {
       const text = await (await fetch(`${server.origin}/metrics`)).text();
-      return text.includes('\nvaiven_members 1\n'); // the game's own
+      return text.includes('\nvaiven_members 0\n');
     });
     assert.deepEqual(complaints, []);
     await context.close();
