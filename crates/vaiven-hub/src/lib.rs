@@ -60,6 +60,7 @@ pub use figures::Figures;
 pub use hub::{ChannelInfo, Hub};
 pub use local::LocalSubscriber;
 pub use outlet::{Batch, Delivery, Ending, Event, Outlet, SenderOutlet};
+pub use pattern::matches as matches_pattern;
 pub use presence::{Member, Presence, PresenceChange};
 pub use publication::{
     Data, Epoch, History, HistoryQuery, IdempotencyKey, NewPublication, Position, Publication, Published,

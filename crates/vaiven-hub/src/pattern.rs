@@ -1,7 +1,8 @@
 //! Which names a pattern with `*` means.
 
-/// Whether the whole name fits, where `*` stands for any characters, none included.
-pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+/// Whether a whole name fits a pattern, in which `*` stands for any characters, none included. The time grows with the
+/// lengths and not with the stars.
+pub fn matches(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(first) else { return false };
     let mut rest = rest;
@@ -31,6 +32,9 @@ mod tests {
             ("*a*a", "sa", false),
             ("s**a", "sa", true),
             ("s*ab*b", "sab", false),
+            ("?", "a", false),
+            ("", "", true),
+            ("", "a", false),
         ] {
             assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
         }

@@ -2,6 +2,7 @@
 
 use super::backend::Action;
 use serde::Deserialize;
+use vaiven_hub::matches_pattern;
 
 /// The most patterns of a token.
 const MAX_PATTERNS: usize = 256;
@@ -22,21 +23,8 @@ impl Grants {
             Action::Subscribe => &self.subscribe,
             Action::Publish => &self.publish,
         };
-        patterns.iter().take(MAX_PATTERNS).any(|pattern| matches(pattern, channel))
+        patterns.iter().take(MAX_PATTERNS).any(|pattern| matches_pattern(pattern, channel))
     }
-}
-
-/// Whether a whole name fits a pattern. Each part between two stars is taken where it comes first, so that the time
-/// grows with the lengths and not with the stars.
-pub(crate) fn matches(pattern: &str, name: &str) -> bool {
-    let Some((first, mut rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(mut name) = name.strip_prefix(first) else { return false };
-    while let Some((part, after)) = rest.split_once('*') {
-        let Some(at) = name.find(part) else { return false };
-        name = &name[at + part.len()..];
-        rest = after;
-    }
-    name.ends_with(rest)
 }
 
 #[cfg(test)]
@@ -44,24 +32,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_characters_and_nothing_else_does() {
-        for (pattern, name, expected) in [
-            ("sala", "sala", true),
-            ("sala", "salas", false),
-            ("game:*", "game:7", true),
-            ("game:*", "game:", true),
-            ("game:*", "games", false),
-            ("*", "anything", true),
-            ("a*b*c", "a1b2c", true),
-            ("a*b*c", "acb", false),
-            ("*ab", "aab", true),
-            ("?", "a", false),
-            ("", "", true),
-            ("", "a", false),
-        ] {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
-        }
+    fn a_channel_is_listed_by_a_pattern_and_for_one_thing() {
         let grants: Grants = serde_json::from_str(r#"{"subscribe":["a*"]}"#).unwrap();
-        assert!(grants.lists(Action::Subscribe, "ab") && !grants.lists(Action::Publish, "ab"));
+        assert!(grants.lists(Action::Subscribe, "ab") && !grants.lists(Action::Subscribe, "ba"));
+        assert!(!grants.lists(Action::Publish, "ab"));
     }
 }
