@@ -107,8 +107,9 @@ impl Builder {
         self
     }
 
-    /// The session's secret, 16 to 64 characters `A-Z a-z 0-9 - _`, where a program wants to go on with the session of
-    /// an earlier run. Default: drawn at random. Two clients must never have the same at a time.
+    /// The session's secret, 16 to 64 characters `A-Z a-z 0-9 - _`: for tests that are the same each time they run.
+    /// Default: drawn at random. It must be new: a client counts its publications from 1, and those of a client that
+    /// has the session of an earlier one would be taken for repetitions, acknowledged and not kept.
     pub fn session(mut self, session: impl Into<String>) -> Self {
         self.session = Some(session.into());
         self
