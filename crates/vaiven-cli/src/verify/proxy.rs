@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -18,6 +18,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 const BUFFER_BYTES: usize = 4 << 10;
 /// How long a half-open connection is held: longer than anybody waits for a sign of life.
 const HALF_OPEN: Duration = Duration::from_mins(2);
+/// Connections that the system keeps until they are accepted: in an avalanche all clients come at once, and those that
+/// find no room try again a second later, which would be the network's delay and not the server's.
+const BACKLOG: u32 = 4096;
 /// How long the server may take to accept.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -59,7 +62,9 @@ pub(super) struct Proxy {
 impl Proxy {
     /// Starts a proxy to `server`, a host and a port.
     pub(super) async fn start(server: String) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
         let conduits = Conduits::default();
         let server: Arc<str> = server.into();

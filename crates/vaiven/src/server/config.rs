@@ -68,7 +68,9 @@ pub struct ServerConfig {
     pub retry_after: Duration,
     /// Proxies whose word about the client's address counts. None: anybody can send `X-Forwarded-For`.
     pub trusted_proxies: TrustedProxies,
-    /// Connections that the system keeps until they are accepted. 1,024.
+    /// Connections that the system keeps until they are accepted. 4,096, the most that Linux gives unless it is told
+    /// otherwise: what finds no room there is not refused but left to try again after 1, 3, 7 and 15 seconds, which is
+    /// how long a server would be away for those who come back together.
     pub backlog: u32,
 }
 
@@ -93,7 +95,7 @@ impl Default for ServerConfig {
             max_refusals: 256,
             retry_after: Duration::from_secs(10),
             trusted_proxies: TrustedProxies::none(),
-            backlog: 1_024,
+            backlog: 4_096,
         }
     }
 }
