@@ -1,6 +1,7 @@
 //! What a path means. Everything else is 404, a badly encoded path too.
 
 use crate::admin::Part;
+use crate::metrics::RouteLabel;
 use percent_encoding::percent_decode_str;
 use vaiven_demos::File;
 use vaiven_hub::ChannelName;
@@ -58,17 +59,25 @@ impl Route {
         matches!(self, Self::Room(_) | Self::Echo | Self::V1)
     }
 
+    /// What WebSockets and streams of this route are counted under. A reference, since each of them keeps it.
+    pub(crate) fn label(&self) -> &'static RouteLabel {
+        match self {
+            Self::Room(_) => &RouteLabel { route: "/c/{room}" },
+            Self::V1 => &RouteLabel { route: "/v1" },
+            Self::Events => &RouteLabel { route: "/v1/events" },
+            Self::Echo => &RouteLabel { route: "/echo" },
+            _ => &RouteLabel { route: "none" },
+        }
+    }
+
     /// The route with its parameters left out: a label for metrics.
     pub(crate) fn pattern(&self) -> &'static str {
         match self {
+            Self::Room(_) | Self::V1 | Self::Events | Self::Echo => self.label().route,
             Self::Page(file) => file.path,
-            Self::Room(_) => "/c/{room}",
-            Self::V1 => "/v1",
-            Self::Events => "/v1/events",
             Self::Commands => "/v1/commands",
             Self::Api(_) => "/api/v1",
             Self::Admin(part) => part.path(),
-            Self::Echo => "/echo",
             Self::Health => "/health",
             Self::Ready => "/ready",
             Self::Metrics => "/metrics",

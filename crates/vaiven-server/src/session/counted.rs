@@ -11,7 +11,7 @@ const FAULT: Farewell = Farewell { code: CloseCode::INTERNAL, reason: "a fault o
 /// Counts a connection while it is open, and how it ended: with 1011 where its task was ended by a fault.
 pub(super) struct Counted<'a> {
     metrics: &'a Metrics,
-    label: &'a RouteLabel,
+    label: &'static RouteLabel,
     way: Way,
     pub(super) code: CloseCode,
 }
@@ -23,7 +23,7 @@ pub(super) enum Way {
 }
 
 impl<'a> Counted<'a> {
-    pub(super) fn new(metrics: &'a Metrics, label: &'a RouteLabel, way: Way) -> Self {
+    pub(super) fn new(metrics: &'a Metrics, label: &'static RouteLabel, way: Way) -> Self {
         metrics.connections.get_or_create(label).inc();
         metrics.connections_open.get_or_create(label).inc();
         Self { metrics, label, way, code: FAULT.code }

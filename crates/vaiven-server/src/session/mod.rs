@@ -38,7 +38,7 @@ const TOLD_TIMEOUT: Duration = Duration::from_millis(900);
 #[derive(Debug)]
 pub(crate) struct Plan {
     app: Arc<App>,
-    label: RouteLabel,
+    label: &'static RouteLabel,
     address: Option<IpAddr>,
     role: Option<Role>,
 }
@@ -71,15 +71,14 @@ impl Plan {
             Route::V1 => Role::Client(identity.map(Box::new)),
             _ => Role::Echo,
         };
-        let label = RouteLabel { route: route.pattern() };
-        Ok(Self { app: Arc::clone(app), label, address, role: Some(role) })
+        Ok(Self { app: Arc::clone(app), label: route.label(), address, role: Some(role) })
     }
 
     /// Serves the connection until its end. It is borrowed, since an async function keeps its arguments twice, in a
     /// task that mostly waits.
     pub(crate) async fn run(&mut self, socket: &mut WebSocket) {
         let app = &*self.app;
-        let mut counted = Counted::new(&app.metrics, &self.label, Way::Socket(socket.sender()));
+        let mut counted = Counted::new(&app.metrics, self.label, Way::Socket(socket.sender()));
         let ended = match self.role.take() {
             Some(Role::Client(identity)) => {
                 let outlet = ClientOutlet::socket(socket.sender(), &app.chance);
@@ -131,9 +130,8 @@ pub(crate) async fn run_stream<S: Stream<Item = Result<Message, Error>> + Unpin>
     identity: Identity,
     address: IpAddr,
 ) {
-    let label = RouteLabel { route: Route::Events.pattern() };
     let outlet = ClientOutlet::stream(Arc::clone(&queue), &app.chance);
-    let mut counted = Counted::new(&app.metrics, &label, Way::Stream(Arc::clone(&outlet)));
+    let mut counted = Counted::new(&app.metrics, Route::Events.label(), Way::Stream(Arc::clone(&outlet)));
     let ended = converse(app, source, outlet, Some(Box::new(identity)), Some(address)).await;
     if matches!(&ended, Err(End::Close(farewell)) if *farewell == END_TOO_FAST) {
         app.metrics.rate_limited.inc();
@@ -203,8 +201,8 @@ mod tests {
         let (mut client, mut server) = vaiven::pair();
         let faulty = Arc::clone(&app);
         let ended = tokio::spawn(async move {
-            let label = RouteLabel { route: "/c/{room}" };
-            let _counted = Counted::new(&faulty.metrics, &label, Way::Socket(server.sender()));
+            let label = Route::Room(String::new()).label();
+            let _counted = Counted::new(&faulty.metrics, label, Way::Socket(server.sender()));
             let seat = Seat::reserve(&faulty, "sala", Identity::default()).await.unwrap();
             let _known = faulty.sessions.enter(EndFrom::Sender(server.sender()), "/c/{room}", None);
             let _seat = seat;

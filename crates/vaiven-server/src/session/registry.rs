@@ -25,25 +25,27 @@ pub(crate) struct Sessions {
 /// A connection that is known. Dropped, it is not any more.
 #[derive(Debug)]
 pub(crate) struct Registered {
-    sessions: Arc<Sessions>,
     entry: Arc<Entry>,
-    key: usize,
 }
 
 /// What is known of a connection.
 #[derive(Debug)]
 struct Entry {
+    sessions: Arc<Sessions>,
+    /// Its place among those that are open.
+    key: u32,
     /// Tells it from all others that there ever were.
     number: u64,
     route: &'static str,
     address: Option<IpAddr>,
     since: Instant,
-    who: Mutex<Who>,
+    /// Nothing but an echo stays unknown, so it takes no room for more.
+    who: Mutex<Option<Box<Who>>>,
     end: EndFrom,
 }
 
 /// Who a connection is, and which channels it is subscribed to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Who {
     client: Option<Arc<str>>,
     user: Option<Arc<str>>,
@@ -57,7 +59,15 @@ pub(super) enum EndFrom {
     /// By a Close frame at once.
     Sender(Sender),
     /// By its session, which answers what is under way first.
-    Session { outlet: Arc<ClientOutlet>, farewell: Mutex<Option<Farewell>>, waker: AtomicWaker },
+    Session(Box<SessionEnd>),
+}
+
+/// How a session is told to end.
+#[derive(Debug)]
+pub(super) struct SessionEnd {
+    outlet: Arc<ClientOutlet>,
+    farewell: Mutex<Option<Farewell>>,
+    waker: AtomicWaker,
 }
 
 /// A connection, as it is shown to the operator.
@@ -93,9 +103,14 @@ impl Sessions {
     ) -> Registered {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (who, since) = (Mutex::default(), Instant::now());
-        let entry = Arc::new(Entry { number, route, address, since, who, end });
-        let key = self.lock().insert(Arc::clone(&entry));
-        Registered { sessions: Arc::clone(self), entry, key }
+        let sessions = Arc::clone(self);
+        let mut open = self.lock();
+        let place = open.vacant_entry();
+        let key = u32::try_from(place.key()).expect("sockets are fewer than 4 billion");
+        let entry = Arc::new(Entry { sessions, key, number, route, address, since, who, end });
+        place.insert(Arc::clone(&entry));
+        drop(open);
+        Registered { entry }
     }
 
     /// How many there are.
@@ -152,40 +167,45 @@ impl Sessions {
 }
 
 impl Entry {
-    fn who(&self) -> MutexGuard<'_, Who> {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Who>>> {
         self.who.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn change(&self, change: impl FnOnce(&mut Who)) {
+        change(self.lock().get_or_insert_default());
+    }
+
     fn is(&self, which: &Which<'_>) -> bool {
-        let who = self.who();
-        match which {
-            Which::Client(client) => who.client.as_deref() == Some(client),
-            Which::User(user) => who.user.as_deref() == Some(user),
-            Which::Token(id) => who.token_id.as_deref() == Some(id),
-            Which::Number(number) => self.number == *number,
+        let who = self.lock();
+        let is = |name: fn(&Who) -> Option<&str>, wanted| who.as_deref().and_then(name) == Some(wanted);
+        match *which {
+            Which::Client(client) => is(|who| who.client.as_deref(), client),
+            Which::User(user) => is(|who| who.user.as_deref(), user),
+            Which::Token(id) => is(|who| who.token_id.as_deref(), id),
+            Which::Number(number) => self.number == number,
         }
     }
 
     fn is_named(&self, text: &str) -> bool {
-        let who = self.who();
-        let names = [who.client.as_deref(), who.user.as_deref()];
-        names.into_iter().flatten().any(|name| name.contains(text))
+        let who = self.lock();
+        let names = who.as_deref().map(|who| [who.client.as_deref(), who.user.as_deref()]);
+        names.into_iter().flatten().flatten().any(|name| name.contains(text))
             || self.address.is_some_and(|address| address.to_string().contains(text))
     }
 
     fn info(&self) -> SessionInfo {
-        let who = self.who();
+        let who = self.lock().as_deref().cloned().unwrap_or_default();
         let waiting = match &self.end {
             EndFrom::Sender(sender) => sender.buffered_amount(),
-            EndFrom::Session { outlet, .. } => outlet.waiting(),
+            EndFrom::Session(session) => session.outlet.waiting(),
         };
         SessionInfo {
             number: self.number,
             route: self.route,
             address: self.address,
-            client: who.client.clone(),
-            user: who.user.clone(),
-            channels: who.channels.clone(),
+            client: who.client,
+            user: who.user,
+            channels: who.channels,
             since: self.since,
             waiting,
         }
@@ -194,7 +214,8 @@ impl Entry {
     fn end(&self, told: Farewell) {
         match &self.end {
             EndFrom::Sender(sender) => sender.close(Some(&CloseFrame::new(told.code, told.reason))),
-            EndFrom::Session { farewell, waker, .. } => {
+            EndFrom::Session(session) => {
+                let SessionEnd { farewell, waker, .. } = &**session;
                 farewell.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(told);
                 waker.wake();
             }
@@ -205,32 +226,38 @@ impl Entry {
 impl EndFrom {
     /// By the session that talks through this outlet.
     pub(super) fn session(outlet: &Arc<ClientOutlet>) -> Self {
-        Self::Session { outlet: Arc::clone(outlet), farewell: Mutex::default(), waker: AtomicWaker::new() }
+        Self::Session(Box::new(SessionEnd {
+            outlet: Arc::clone(outlet),
+            farewell: Mutex::default(),
+            waker: AtomicWaker::new(),
+        }))
     }
 }
 
 impl Registered {
     /// Says who it is.
     pub(super) fn introduce(&self, client: &Arc<str>, user: Option<&Arc<str>>, token_id: Option<&Arc<str>>) {
-        let mut who = self.entry.who();
-        who.client = Some(Arc::clone(client));
-        who.user = user.cloned();
-        who.token_id = token_id.cloned();
+        self.entry.change(|who| {
+            who.client = Some(Arc::clone(client));
+            who.user = user.cloned();
+            who.token_id = token_id.cloned();
+        });
     }
 
     /// Says that it is subscribed to a channel.
     pub(super) fn joined(&self, channel: &ChannelName) {
-        self.entry.who().channels.push(channel.clone());
+        self.entry.change(|who| who.channels.push(channel.clone()));
     }
 
     /// Says that it is subscribed to a channel no longer.
     pub(super) fn left(&self, channel: &ChannelName) {
-        self.entry.who().channels.retain(|known| known != channel);
+        self.entry.change(|who| who.channels.retain(|known| known != channel));
     }
 
     /// What a session is told from outside; until then this task is woken for it.
     pub(super) fn poll_farewell(&self, cx: &Context<'_>) -> Option<Farewell> {
-        let EndFrom::Session { farewell, waker, .. } = &self.entry.end else { return None };
+        let EndFrom::Session(session) = &self.entry.end else { return None };
+        let SessionEnd { farewell, waker, .. } = &**session;
         waker.register(cx.waker());
         farewell.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -238,12 +265,13 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let mut open = self.sessions.lock();
-        let entry = open.try_remove(self.key);
+        let sessions = &self.entry.sessions;
+        let mut open = sessions.lock();
+        let entry = open.try_remove(self.entry.key as usize);
         let is_last = open.is_empty();
         drop(open);
         if is_last {
-            self.sessions.emptied.notify_waiters();
+            sessions.emptied.notify_waiters();
         }
         drop(entry);
     }

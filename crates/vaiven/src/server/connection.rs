@@ -21,16 +21,23 @@ use vaiven_proto::handshake::Scheme;
 const REFUSED_READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The task of a connection: opens it and runs the handler. Opening is boxed, so that it takes no room of the task's
-/// while the handler runs.
-pub(super) async fn run<O, H, F>(hold: TaskHold, opening: Pin<Box<O>>, handler: Arc<H>)
+/// while the handler runs. No async function, since that would keep its arguments twice.
+pub(super) fn run<O, H, F>(
+    hold: TaskHold,
+    opening: Pin<Box<O>>,
+    handler: Arc<H>,
+) -> impl Future<Output = ()> + use<O, H, F>
 where
     O: Future<Output = Option<Handshake>>,
     H: Fn(Handshake) -> F,
     F: Future<Output = ()>,
 {
-    let _hold = hold;
-    if let Some(handshake) = opening.await {
-        handler(handshake).await;
+    async move {
+        // It is the task's until its end.
+        let _ = &hold;
+        if let Some(handshake) = opening.await {
+            handler(handshake).await;
+        }
     }
 }
 
