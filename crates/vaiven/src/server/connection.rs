@@ -21,7 +21,8 @@ use vaiven_proto::handshake::Scheme;
 const REFUSED_READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The task of a connection: opens it and runs the handler. Opening is boxed, so that it takes no room of the task's
-/// while the handler runs. No async function, since that would keep its arguments twice.
+/// while the handler runs.
+#[expect(clippy::manual_async_fn, reason = "an async function would keep its arguments twice")]
 pub(super) fn run<O, H, F>(
     hold: TaskHold,
     opening: Pin<Box<O>>,
