@@ -194,6 +194,12 @@ impl Channel {
         has_room
     }
 
+    /// Whether a `latest` channel has no value, and none on its way.
+    pub(crate) fn has_no_value(&self) -> bool {
+        let state = self.lock();
+        state.latest.is_empty() && !state.expects_value
+    }
+
     /// Lets go of everything, where nobody is subscribed and nothing would be lost: those whose presence is in its grace
     /// time are shown to nobody. Says whether it did. One that must stay queues up no longer.
     pub(crate) fn give_up(&self) -> bool {

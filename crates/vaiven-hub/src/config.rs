@@ -68,6 +68,9 @@ pub struct HubConfig {
     /// with values. Where there are as many, those without subscribers and values are forgotten at once, the one that was
     /// left first in front. Default: 100,000.
     pub max_channels: usize,
+    /// Channels that one [`Maker`](crate::Maker) may make, in each namespace, in the time for which its channels keep what
+    /// is published: those that nothing was published to before. Default: 1,000, the hundredth part of all.
+    pub max_channels_per_maker: usize,
     /// Subscribers of one channel. Default: 100,000.
     pub max_subscribers: usize,
     /// Bytes of publications and of their encoded forms that are kept in memory for those who come back, in all.
@@ -89,6 +92,7 @@ impl Default for HubConfig {
         Self {
             namespaces: HashMap::from([(String::new(), Namespace::default())]),
             max_channels: 100_000,
+            max_channels_per_maker: 1_000,
             max_subscribers: 100_000,
             recent_bytes: 64 << 20,
             idempotency_window: Duration::from_mins(5),

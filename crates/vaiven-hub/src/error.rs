@@ -12,6 +12,10 @@ pub enum PublishError {
     TooLarge(usize),
     /// The `latest` channel has as many keys as it may have.
     TooManyKeys,
+    /// As many channels are kept as may be, and none of them is over.
+    TooManyChannels,
+    /// The maker has made as many channels as it may for now.
+    TooManyNewChannels,
     /// The same idempotency key was used with other content.
     Conflict,
     /// More waits to be published than may. Nothing was published; wait, then repeat.
@@ -62,6 +66,8 @@ impl fmt::Display for PublishError {
             Self::UnknownNamespace => f.write_str("no namespace of this name is configured"),
             Self::TooLarge(max) => write!(f, "longer than the channel allows: at most {max} bytes"),
             Self::TooManyKeys => f.write_str("the channel has as many keys as it may have"),
+            Self::TooManyChannels => f.write_str("as many channels are kept as may be; repeat later"),
+            Self::TooManyNewChannels => f.write_str("too many new channels; repeat later, or use known ones"),
             Self::Conflict => f.write_str("the same idempotency key was used with other content"),
             Self::Busy => f.write_str("more waits to be published than may; repeat later"),
             Self::Unavailable => f.write_str("the store cannot keep it; nothing was published; repeat later"),

@@ -7,18 +7,20 @@ use crate::figures::{Counters, Figures};
 use crate::idempotency::Idempotency;
 use crate::keeper;
 use crate::left::Left;
+use crate::makers::Makers;
 use crate::outlet::Outlet;
 use crate::pattern;
 use crate::presence::Presence;
 use crate::recent::WireId;
 use crate::subscription::{Seat, SubscribeOptions, Subscription};
 use crate::{
-    Broker, ChannelName, History, HistoryError, HistoryQuery, NewPublication, Node, Position, Publication,
-    Publish, PublishError, Published, Publishing, Retention, SubscribeError, Wire,
+    Broker, ChannelName, History, HistoryError, HistoryQuery, Maker, NewPublication, Node, Position,
+    Publication, Publish, PublishError, Published, Publishing, Retention, SubscribeError, Wire,
 };
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -49,6 +51,7 @@ pub(crate) struct Shared {
     seed: u64,
     wires: Mutex<Vec<&'static dyn Wire>>,
     idempotency: Mutex<Idempotency>,
+    makers: Mutex<Makers>,
     pub(crate) common: Arc<Common>,
     pub(crate) clock: Clock,
 }
@@ -88,6 +91,7 @@ impl Hub {
             seed: config.seed.unwrap_or_else(rand::random),
             wires: Mutex::default(),
             idempotency: Mutex::default(),
+            makers: Mutex::new(Makers::new(config.max_channels_per_maker)),
             common: Arc::new(common),
             clock: Clock::starting(0),
             config,
@@ -244,9 +248,16 @@ impl Shared {
         let is_kept = namespace.contract == Contract::Reliable && !publication.ephemeral;
         if namespace.contract == Contract::Latest && !publication.ephemeral {
             let key = publication.key.as_deref().unwrap_or_default();
-            let has_room = self.with_channel(channel, |channel| channel.expect_value(key));
-            if !has_room.unwrap_or(false) {
-                return Err(Err(PublishError::TooManyKeys));
+            if let Some(maker) = publication.maker
+                && self.find(channel).is_none_or(|channel| channel.has_no_value())
+                && !self.may_make(channel, maker, namespace.history_age)
+            {
+                return Err(Err(PublishError::TooManyNewChannels));
+            }
+            match self.with_channel(channel, |channel| channel.expect_value(key)) {
+                Ok(true) => {}
+                Ok(false) => return Err(Err(PublishError::TooManyKeys)),
+                Err(_) => return Err(Err(PublishError::TooManyChannels)),
             }
         }
         let retention = is_kept.then(|| Retention {
@@ -367,6 +378,10 @@ impl Node for Shared {
         if let Some(channel) = self.find(channel) {
             channel.interrupt(position);
         }
+    }
+
+    fn may_make(&self, channel: &ChannelName, maker: Maker, age: Duration) -> bool {
+        lock(&self.makers).take(maker, channel, age, self.clock.now_ms())
     }
 }
 

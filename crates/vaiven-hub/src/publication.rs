@@ -1,5 +1,6 @@
 //! What is published, and where it stands in its channel.
 
+use crate::Maker;
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
@@ -73,6 +74,8 @@ pub struct NewPublication {
     pub ephemeral: bool,
     /// Who publishes.
     pub publisher: Option<Publisher>,
+    /// With whose channels the channel counts if it has to be made; `None` where that is not bounded.
+    pub maker: Option<Maker>,
     /// Under which name it is kept once.
     pub idempotency: Option<IdempotencyKey>,
 }
@@ -180,7 +183,15 @@ impl IdempotencyKey {
 impl NewPublication {
     /// A publication of this content and nothing else.
     pub fn new(data: Data) -> Self {
-        Self { data, key: None, remove: false, ephemeral: false, publisher: None, idempotency: None }
+        Self {
+            data,
+            key: None,
+            remove: false,
+            ephemeral: false,
+            publisher: None,
+            maker: None,
+            idempotency: None,
+        }
     }
 
     /// One of JSON, which must be one valid value.
@@ -209,7 +220,7 @@ impl NewPublication {
 
     /// The publication, once its place and time are known.
     pub fn publish(self, position: Option<Position>, time: u64) -> Publication {
-        let Self { data, key, remove, ephemeral, publisher, idempotency: _ } = self;
+        let Self { data, key, remove, ephemeral, publisher, maker: _, idempotency: _ } = self;
         Publication { position, data, key, removed: remove, ephemeral, publisher, time }
     }
 }

@@ -97,6 +97,14 @@ impl MemoryBroker {
         {
             return known;
         }
+        let is_new = inner.logs.get(&channel).is_none_or(|log| log.head == 0);
+        if is_new
+            && let Some(maker) = publication.maker
+            && let Some(node) = self.node.get().and_then(|node| node.0.upgrade())
+            && !node.may_make(&channel, maker, retention.age)
+        {
+            return Err(PublishError::TooManyNewChannels);
+        }
         let now = self.clock.now_ms();
         let (position, publication) = inner.append(&channel, |position| publication.publish(position, now));
         inner.prune(&channel, retention, now);

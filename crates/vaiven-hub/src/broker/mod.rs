@@ -6,7 +6,7 @@ mod memory;
 pub use disk::{DiskBroker, DiskConfig, Fsync, OpenError, StoreError, StoreFigures};
 pub use memory::MemoryBroker;
 
-use crate::{ChannelName, History, HistoryQuery, NewPublication, Position, Publication, Publishing};
+use crate::{ChannelName, History, HistoryQuery, Maker, NewPublication, Position, Publication, Publishing};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -49,6 +49,10 @@ pub trait Node: Send + Sync {
 
     /// The channel goes on after this position, with which those who have listened so far have nothing to do.
     fn interrupt(&self, channel: &ChannelName, position: &Position);
+
+    /// Counts a channel that is about to be made, as nothing was published to it before, and keeps what is for so long.
+    /// `false` where this maker may make no more for now.
+    fn may_make(&self, channel: &ChannelName, maker: Maker, age: Duration) -> bool;
 }
 
 /// A publication for a broker.

@@ -3,7 +3,8 @@
 use crate::support::{Kept, Plain, hub, join, keyed, name, settle, text};
 use std::time::Duration;
 use vaiven_hub::{
-    Contract, HubConfig, Member, Namespace, NewPublication, PublishError, SubscribeError, SubscribeOptions,
+    Contract, HubConfig, Maker, Member, Namespace, NewPublication, PublishError, SubscribeError,
+    SubscribeOptions,
 };
 
 fn config() -> HubConfig {
@@ -67,7 +68,7 @@ async fn channels_that_were_left_make_room_the_first_one_first() {
     let (_other, _) = join(&hub, "other", SubscribeOptions::default()).await;
     assert_eq!(try_join("more").await, Err(SubscribeError::TooManyChannels));
     let refused = hub.publish(&name("latest:r"), keyed("a", "1")).await;
-    assert_eq!(refused, Err(PublishError::TooManyKeys));
+    assert_eq!(refused, Err(PublishError::TooManyChannels));
     hub.publish(&name("used"), text("still here")).await.unwrap();
     settle().await;
     assert_eq!(outlet.take(), ["1 still here"]);
@@ -137,5 +138,44 @@ async fn above_two_hundred_members_there_is_only_the_count() {
         assert_eq!((told.len(), told[0].contains('+')), (1, listed), "{upto} members");
         let presence = hub.presence(&name("sala")).unwrap();
         assert_eq!((presence.count, presence.members.len()), (upto, if listed { upto } else { 0 }));
+    }
+}
+
+/// What one maker is refused is not refused to others, nor in channels that are there; and time gives room again.
+#[tokio::test(start_paused = true)]
+async fn a_maker_makes_only_so_many_channels_in_the_time_that_they_are_kept() {
+    let mut config = config();
+    config.max_channels_per_maker = 3;
+    let hub = hub(config);
+    let by = |maker: &str, publication| NewPublication { maker: Some(Maker::new(maker)), ..publication };
+    for namespace in ["", "latest:"] {
+        let publish = async |maker: &str, channel: usize| {
+            let channel = name(&format!("{namespace}{channel}"));
+            hub.publish(&channel, by(maker, keyed("a", "1"))).await.map(|_| ())
+        };
+        for channel in 0..3 {
+            assert_eq!(publish("ana", channel).await, Ok(()), "{namespace}{channel}");
+        }
+        assert_eq!(publish("ana", 3).await, Err(PublishError::TooManyNewChannels));
+        assert_eq!(publish("ana", 2).await, Ok(()), "what is there is not made again");
+        assert_eq!(publish("eva", 3).await, Ok(()));
+        assert_eq!(publish("ana", 3).await, Ok(()), "another one has made it");
+        let unbounded = hub.publish(&name(&format!("{namespace}4")), keyed("a", "1")).await;
+        assert!(unbounded.is_ok(), "a program of the operator's has no bound");
+        // The name of a channel that a subscriber waits in has nothing in it yet.
+        let waiting = format!("{namespace}waiting");
+        let (_subscription, _) = join(&hub, &waiting, SubscribeOptions::default()).await;
+        let made = hub.publish(&name(&waiting), by("ana", keyed("a", "1"))).await;
+        assert_eq!(made.map(|_| ()), Err(PublishError::TooManyNewChannels));
+        let removal = NewPublication { remove: true, ..keyed("a", "null") };
+        hub.publish(&name(&format!("{namespace}0")), by("ana", removal)).await.unwrap();
+        assert_eq!(publish("ana", 0).await, Ok(()), "a value that is replaced is no new channel");
+    }
+    let volatile = hub.publish(&name("live:5"), by("ana", text("1"))).await;
+    assert!(volatile.is_ok(), "what is not kept takes no room");
+    tokio::time::sleep(Duration::from_hours(8)).await;
+    for (channel, expected) in [("5", Ok(())), ("6", Err(PublishError::TooManyNewChannels))] {
+        let outcome = hub.publish(&name(channel), by("ana", text("1"))).await;
+        assert_eq!(outcome.map(|_| ()), expected, "a third of the day gives one of three back: {channel}");
     }
 }

@@ -105,6 +105,70 @@ async fn retention_is_by_count_by_bytes_and_for_the_whole_store() {
     assert_eq!(next.offset, 151, "the count goes on where the history is gone");
 }
 
+/// A hub that keeps small channels on disk, in a store of these bounds.
+fn bounded(folder: &Path, max_channels: usize, max_bytes: u64) -> (Hub, Arc<DiskBroker>) {
+    let mut disk = DiskConfig::default();
+    (disk.max_channels, disk.max_bytes) = (max_channels, max_bytes);
+    let broker = Arc::new(DiskBroker::open(folder, disk).unwrap());
+    (Hub::new(HubConfig::default(), broker.clone()), broker)
+}
+
+#[tokio::test]
+async fn a_store_full_of_channels_refuses_one_more_and_keeps_those_that_are_there() {
+    let folder = Folder::new();
+    let publish = async |hub: &Hub, channel: &str| hub.publish(&name(channel), text("1")).await.map(|_| ());
+    let (hub, broker) = bounded(folder.path(), 3, 1 << 30);
+    for channel in ["a", "b", "c"] {
+        assert_eq!(publish(&hub, channel).await, Ok(()), "{channel}");
+    }
+    let group = ["d", "a", "e", "b"].map(|channel| (name(channel), text("2"))).to_vec();
+    let outcomes = hub.publish_many(group).await;
+    let refused: Vec<_> = outcomes.into_iter().map(Result::err).collect();
+    let full = Some(PublishError::TooManyChannels);
+    assert_eq!(refused, [full.clone(), None, full, None], "the others of a group are kept");
+    drop((hub, broker));
+    let (hub, broker) = bounded(folder.path(), 3, 1 << 30);
+    assert_eq!(publish(&hub, "d").await, Err(PublishError::TooManyChannels));
+    for (channel, kept) in [("a", 2), ("b", 2), ("c", 1), ("d", 0)] {
+        assert_eq!(all(&hub, channel).await.len(), kept, "{channel}");
+    }
+    drop((hub, broker));
+    let (hub, _broker) = bounded(folder.path(), 4, 1 << 30);
+    assert_eq!(publish(&hub, "d").await, Ok(()));
+    assert_eq!(publish(&hub, "e").await, Err(PublishError::TooManyChannels));
+}
+
+#[tokio::test]
+async fn channels_without_history_make_room_unless_they_are_in_use_or_have_a_key() {
+    let folder = Folder::new();
+    let (hub, _broker) = bounded(folder.path(), 4, 200_000);
+    let short = |data: &str| text(&format!("\"{data}\""));
+    let with_key = || NewPublication { idempotency: IdempotencyKey::new("k"), ..short("first") };
+    let first = hub.publish(&name("forgotten"), short("first")).await.unwrap().position.unwrap();
+    let keyed = hub.publish(&name("keyed"), with_key()).await.unwrap().position;
+    hub.publish(&name("used"), short("first")).await.unwrap();
+    let (_subscription, outlet) = join(&hub, "used", SubscribeOptions::default()).await;
+    // Fills the store, so that the histories of the others are over.
+    for _ in 0..5 {
+        hub.publish(&name("full"), text(&"1".repeat(60_000))).await.unwrap();
+    }
+    for channel in ["forgotten", "keyed", "used"] {
+        assert_eq!(all(&hub, channel).await, [], "{channel}");
+    }
+    let kept = all(&hub, "full").await;
+    hub.publish(&name("new"), short("first")).await.unwrap();
+    let refused = hub.publish(&name("newer"), short("first")).await;
+    assert_eq!(refused, Err(PublishError::TooManyChannels));
+    assert_eq!(all(&hub, "full").await, kept, "nothing that was kept has gone");
+    let again = hub.publish(&name("keyed"), with_key()).await.unwrap();
+    assert_eq!((again.position, again.duplicate), (keyed, true), "a repetition is known for one");
+    hub.publish(&name("used"), short("second")).await.unwrap();
+    settle().await;
+    assert_eq!((outlet.take(), outlet.ended()), (vec!["2 \"second\"".to_owned()], None));
+    let position = hub.history(&name("forgotten"), HistoryQuery::default()).await.unwrap().position;
+    assert!(position.offset == 0 && position.epoch != first.epoch, "it is another channel: {position:?}");
+}
+
 #[tokio::test]
 async fn a_bad_record_ends_the_history_and_begins_another_epoch() {
     let folder = Folder::new();

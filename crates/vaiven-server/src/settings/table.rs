@@ -184,7 +184,7 @@ settings! {
             "A large office behind one address fits. One more is answered with 429.";
         handshake_rate: "COUNT",
             "Connections per second that are taken in all",
-            "What a core or two do with TLS, so that those who are connected do not starve while everyone comes back at once. More are answered with 503, or under TLS, where an answer costs as much as a connection, closed without one.";
+            "What a core or two do with TLS, so that those who are connected do not starve while everyone comes back at once. More are answered with 503 and a place in the queue, as the seconds of `Retry-After`, or under TLS, where an answer costs as much as a connection, closed without one.";
         handshake_rate_per_ip: "COUNT",
             "Connections per second that one address may open in the long run",
             "A person with a browser opens a handful. More are answered with 429, or under TLS closed without an answer.";

@@ -5,6 +5,7 @@
 //! connection and its bucket is full again.
 
 use super::ServerConfig;
+use super::queue::Queue;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub(super) struct AdmissionLimits {
     max_connections_per_ip: u32,
     total: Rate,
     per_ip: Rate,
+    /// Whole seconds.
+    longest_retry_after: u32,
 }
 
 impl AdmissionLimits {
@@ -27,6 +30,7 @@ impl AdmissionLimits {
             max_connections_per_ip: config.max_connections_per_ip,
             total: Rate::new(total, total),
             per_ip: Rate::new(config.max_handshakes_per_second_per_ip, config.handshake_burst_per_ip),
+            longest_retry_after: config.longest_retry_after(),
         }
     }
 }
@@ -62,18 +66,23 @@ impl From<IpAddr> for IpKey {
 
 /// Handshakes per time.
 #[derive(Clone, Copy, Debug)]
-struct Rate {
+pub(super) struct Rate {
     interval: Duration,
     burst: u32,
 }
 
 impl Rate {
-    fn new(per_second: u32, burst: u32) -> Self {
+    pub(super) fn new(per_second: u32, burst: u32) -> Self {
         let interval = match per_second {
             0 => Duration::MAX,
             per_second => Duration::from_secs(1) / per_second,
         };
         Self { interval, burst: if per_second == 0 { 0 } else { burst } }
+    }
+
+    /// The time from one handshake to the next; the longest there is where none may begin.
+    pub(super) fn interval(self) -> Duration {
+        self.interval
     }
 
     /// How far the bucket may be from full before a token is taken; `None` where none ever may.
@@ -103,6 +112,13 @@ impl Bucket {
 struct Visitor {
     connections: u32,
     bucket: Bucket,
+    queue: Queue,
+}
+
+impl Visitor {
+    fn new(now: Instant) -> Self {
+        Self { connections: 0, bucket: Bucket { full_at: now }, queue: Queue::new(now) }
+    }
 }
 
 /// Rows of the table of addresses below which it is not looked through for those that are over.
@@ -114,18 +130,24 @@ pub(super) struct Admission {
     limits: AdmissionLimits,
     connections: usize,
     total: Bucket,
+    queue: Queue,
     visitors: HashMap<IpKey, Visitor>,
     sweep_at: usize,
 }
 
 impl Admission {
     pub(super) fn new(limits: AdmissionLimits, now: Instant) -> Self {
-        let total = Bucket { full_at: now };
-        Self { limits, connections: 0, total, visitors: HashMap::new(), sweep_at: MIN_SWEEP }
+        let (total, queue) = (Bucket { full_at: now }, Queue::new(now));
+        Self { limits, connections: 0, total, queue, visitors: HashMap::new(), sweep_at: MIN_SWEEP }
     }
 
     pub(super) fn limits(&self) -> &AdmissionLimits {
         &self.limits
+    }
+
+    #[cfg(test)]
+    pub(super) fn lift_max_connections(&mut self) {
+        self.limits.max_connections = usize::MAX;
     }
 
     /// Counts a connection that begins a handshake. `None` stands for a client that is not known yet, behind a
@@ -156,6 +178,20 @@ impl Admission {
         self.enter(ip)
     }
 
+    /// In how many seconds a client that was turned away finds a place; `None` where nothing is known of that, as of
+    /// connections that end when they end, or where the queue is as long as it may be. Only for a client that is told.
+    pub(super) fn take_place(&mut self, denial: Denial, ip: Option<IpKey>, now: Instant) -> Option<u32> {
+        let longest = self.limits.longest_retry_after;
+        match denial {
+            Denial::Rate => self.queue.take(self.limits.total, now, longest),
+            Denial::RatePerIp => {
+                let visitor = self.visitors.get_mut(&ip?)?;
+                visitor.queue.take(self.limits.per_ip, now, longest)
+            }
+            Denial::Connections | Denial::ConnectionsPerIp => None,
+        }
+    }
+
     /// A connection is over.
     pub(super) fn leave(&mut self, ip: Option<IpKey>) {
         debug_assert!(self.connections > 0, "who leaves was admitted");
@@ -173,7 +209,7 @@ impl Admission {
     /// Takes a handshake out of the rate of the address, and out of that of all. The address is judged first: one that
     /// comes too often must not use up what is there for all.
     fn spend(&mut self, ip: IpKey, now: Instant) -> Result<(), Denial> {
-        let new = Visitor { connections: 0, bucket: Bucket { full_at: now } };
+        let new = Visitor::new(now);
         let mut bucket = self.visitors.get(&ip).unwrap_or(&new).bucket;
         if !bucket.allows(self.limits.per_ip, now) {
             return Err(Denial::RatePerIp);
@@ -264,6 +300,24 @@ mod tests {
         let later = now + Duration::from_mins(1);
         assert!((0..100).all(|_| admission.admit(ip(1), later).is_ok()));
         assert_eq!(admission.admit(ip(1), later), Err(Denial::RatePerIp));
+    }
+
+    #[test]
+    fn who_exceeds_a_rate_is_given_a_place_in_the_queue_of_all_or_of_its_address() {
+        let (mut admission, now) = admission(|config| config.retry_after = Duration::from_secs(3));
+        while admission.admit(ip(1), now).is_ok() {}
+        let mut places = |denial, number| {
+            std::iter::from_fn(|| admission.take_place(denial, ip(number), now)).collect::<Vec<_>>()
+        };
+        let own = places(Denial::RatePerIp, 1);
+        assert_eq!(own, [[1; 20], [2; 20], [3; 20]].concat());
+        assert_eq!(places(Denial::Rate, 1), [[1; 1_000], [2; 1_000], [3; 1_000]].concat());
+        // What ends at no known time has no queue, and an address that is not known has no rate that it exceeds.
+        for (denial, number) in
+            [(Denial::Connections, 1), (Denial::ConnectionsPerIp, 1), (Denial::RatePerIp, 2)]
+        {
+            assert_eq!(places(denial, number), [], "{denial:?}");
+        }
     }
 
     #[test]

@@ -63,8 +63,9 @@ pub struct ServerConfig {
     /// Refused clients that are told so at the same time. 256, which stays within the spare files; beyond it a
     /// connection is closed without a word.
     pub max_refusals: usize,
-    /// The longest `Retry-After` of a refusal for load. 10 s. Each client is told a random time up to it, so that
-    /// they do not come back together.
+    /// The longest `Retry-After` of a refusal for load. 10 s: at the default rate 10,000 clients that come together are
+    /// in by then. Whoever exceeds a rate is told when there is a place for it; where there is none before this time,
+    /// and for what does not end at a known time, it is a random one up to it, so that not all come back together.
     pub retry_after: Duration,
     /// Proxies whose word about the client's address counts. None: anybody can send `X-Forwarded-For`.
     pub trusted_proxies: TrustedProxies,
@@ -136,10 +137,14 @@ impl ServerConfig {
         false
     }
 
+    /// `retry_after` in whole seconds, from one on.
+    pub(super) fn longest_retry_after(&self) -> u32 {
+        u32::try_from(self.retry_after.as_secs()).unwrap_or(u32::MAX).max(1)
+    }
+
     /// Whole seconds, random, for `Retry-After`.
-    pub(super) fn retry_after_secs(&self) -> u32 {
-        let longest = u32::try_from(self.retry_after.as_secs()).unwrap_or(u32::MAX).max(1);
-        rand::random_range(1..=longest)
+    pub(super) fn random_retry_after(&self) -> u32 {
+        rand::random_range(1..=self.longest_retry_after())
     }
 }
 

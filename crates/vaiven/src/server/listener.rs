@@ -196,10 +196,8 @@ fn refuse(
     address: SocketAddr,
     turned_away: TurnedAway,
 ) {
-    let TurnedAway { refusal, exceeds_rate } = turned_away;
-    // An answer under TLS costs the very handshake that the rates are there to spare.
-    let is_too_dear = exceeds_rate && shared.config.has_tls();
-    let Some(place) = shared.refusing().filter(|_| !is_too_dear) else {
+    let TurnedAway { refusal, refusing } = turned_away;
+    let Some(place) = refusing else {
         Tally::add(&shared.tally.dropped);
         observer(ServerEvent::Dropped(address, &refusal));
         return;

@@ -21,6 +21,7 @@ mod drain;
 mod forwarded;
 mod handshake;
 mod listener;
+mod queue;
 mod registry;
 #[cfg(feature = "tls")]
 mod tls;

@@ -48,8 +48,9 @@ pub(super) struct Shared {
 /// A connection that is not let in.
 pub(super) struct TurnedAway {
     pub(super) refusal: Refusal,
-    /// It is one too many handshakes, and to tell it so would be a handshake.
-    pub(super) exceeds_rate: bool,
+    /// Held while it is told; `None` where it is not, because too many are, or because to tell it under TLS would cost
+    /// the very handshake that the rates are there to spare.
+    pub(super) refusing: Option<Refusing>,
 }
 
 /// Counters that only grow.
@@ -135,13 +136,16 @@ impl Shared {
     /// Lets a connection in, or turns it away. `None` stands for a client that is not known yet, behind a proxy.
     pub(super) fn admit(self: &Arc<Self>, ip: Option<IpAddr>) -> Result<Permit, TurnedAway> {
         if self.is_draining() {
-            return Err(TurnedAway { refusal: self.refusal_for_drain(), exceeds_rate: false });
+            return Err(TurnedAway { refusal: self.refusal_for_drain(), refusing: self.refusing() });
         }
         let ip = ip.map(IpKey::from);
         let admitted = lock(&self.admission).admit(ip, Instant::now());
-        admitted.map_err(|denial| TurnedAway {
-            refusal: self.refusal(denial),
-            exceeds_rate: matches!(denial, Denial::Rate | Denial::RatePerIp),
+        admitted.map_err(|denial| {
+            let exceeds_rate = matches!(denial, Denial::Rate | Denial::RatePerIp);
+            let refusing = if exceeds_rate && self.config.has_tls() { None } else { self.refusing() };
+            // Who is not told when to come back would leave its place empty.
+            let retry_after = refusing.as_ref().and_then(|_| self.retry_place(denial, ip));
+            TurnedAway { refusal: self.refusal(denial, retry_after), refusing }
         })?;
         Tally::add(&self.tally.accepted);
         Ok(Permit { shared: Arc::clone(self), place: self.take_place(), ip })
@@ -154,8 +158,13 @@ impl Shared {
         Permit { shared: Arc::clone(self), place: self.take_place(), ip: None }
     }
 
-    fn refusal(&self, denial: Denial) -> Refusal {
-        let retry_after = self.config.retry_after_secs();
+    /// In how many seconds there is a place for a client that is told so.
+    fn retry_place(&self, denial: Denial, ip: Option<IpKey>) -> Option<u32> {
+        lock(&self.admission).take_place(denial, ip, Instant::now())
+    }
+
+    fn refusal(&self, denial: Denial, retry_after: Option<u32>) -> Refusal {
+        let retry_after = retry_after.unwrap_or_else(|| self.config.random_retry_after());
         let field = |refusal: Refusal| {
             refusal.with_field("Retry-After", retry_after.to_string()).expect("a number is a right value")
         };
@@ -176,11 +185,11 @@ impl Shared {
     }
 
     pub(super) fn refusal_for_drain(&self) -> Refusal {
-        Refusal::draining(self.config.retry_after_secs())
+        Refusal::draining(self.config.random_retry_after())
     }
 
     /// Takes one of the places for refusals that are being written.
-    pub(super) fn refusing(self: &Arc<Self>) -> Option<Refusing> {
+    fn refusing(self: &Arc<Self>) -> Option<Refusing> {
         let max = self.config.max_refusals;
         let taken = self.refusing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |refusing| {
             (refusing < max).then_some(refusing + 1)
@@ -346,7 +355,7 @@ impl Permit {
         debug_assert!(self.ip.is_none(), "a client is named once");
         let ip = IpKey::from(ip);
         let admitted = lock(&self.shared.admission).admit_ip(ip, Instant::now());
-        admitted.map_err(|denial| self.shared.refusal(denial))?;
+        admitted.map_err(|denial| self.shared.refusal(denial, self.shared.retry_place(denial, Some(ip))))?;
         self.ip = Some(ip);
         Ok(())
     }
@@ -443,3 +452,7 @@ impl Drop for Refusing {
         self.0.refusing.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 //! When a group cannot be committed nobody hears of it but its publishers. After a failure that leaves it open what was
 //! written, the store is closed, opened anew, and the channels of the group begin other epochs.
 
-use super::store::{Fault, Store};
+use super::store::{Fault, Makes, Store};
 use super::{DiskConfig, Fsync, NodeRef, OpenError, StoreFigures};
 use crate::clock::Clock;
 use crate::publishing::Acknowledgement;
@@ -328,8 +328,15 @@ impl Journal {
             // Nothing is to be kept, so that the store is not asked.
             return Err(BrokerError);
         }
+        let node = self.node();
         let store = self.store.as_mut().ok_or(BrokerError)?;
-        match store.append(publishes, self.clock.now_ms(), self.config.max_bytes) {
+        let makes = Makes {
+            may_make: &|channel, maker, retention| {
+                node.as_ref().is_none_or(|node| node.may_make(channel, maker, retention.age))
+            },
+            is_in_use: &|channel| self.subscribed.contains(channel) || ends.contains_key(channel),
+        };
+        match store.append(publishes, self.clock.now_ms(), &makes) {
             Ok(outcomes) => {
                 if self.config.fsync != Fsync::Always {
                     for (channel, end) in ends {
@@ -393,7 +400,7 @@ impl Journal {
     }
 
     fn reopen(&mut self) {
-        match Store::open(&self.folder, self.config.fsync) {
+        match Store::open(&self.folder, &self.config) {
             Ok(store) => self.store = Some(store),
             Err(error @ OpenError::Newer(_)) => return tracing::error!("{error}"),
             Err(error) => return tracing::warn!("the history does not open yet: {error}"),

@@ -2,6 +2,7 @@
 //!
 //! A thread of its own commits what waits in groups over all channels: one fsync serves all who published meanwhile.
 
+mod census;
 mod journal;
 mod record;
 mod store;
@@ -41,6 +42,10 @@ pub struct DiskConfig {
     pub fsync: Fsync,
     /// Bytes of all histories; the oldest publications go first. Default: 1 GiB.
     pub max_bytes: u64,
+    /// Channels that are known: those with a history, and those whose history is over, which make room for new ones.
+    /// Where all have one, a publication to a channel more is refused. Default: 1,000,000, some 150 MB of names and
+    /// places.
+    pub max_channels: usize,
 }
 
 /// Why a history cannot be opened.
@@ -75,7 +80,7 @@ struct NodeRef(Weak<dyn Node>);
 
 impl Default for DiskConfig {
     fn default() -> Self {
-        Self { fsync: Fsync::default(), max_bytes: 1 << 30 }
+        Self { fsync: Fsync::default(), max_bytes: 1 << 30, max_channels: 1_000_000 }
     }
 }
 
@@ -104,7 +109,7 @@ impl DiskBroker {
             TryLockError::Error(error) => OpenError::Folder(error),
         })?;
         let fsync = config.fsync;
-        let store = Store::open(&folder, fsync)?;
+        let store = Store::open(&folder, &config)?;
         let clock = Clock::starting(store.newest_ms);
         let queue = Arc::new(Queue::default());
         let node = Arc::default();

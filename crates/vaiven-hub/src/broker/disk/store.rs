@@ -3,13 +3,14 @@
 //! The write-ahead log is why SQLite: what was committed survives the death of the process whether it was fsynced or
 //! not, a commit that fails on a full disk leaves nothing behind, and the newest state is found again without a scan.
 
+use super::census::Census;
 use super::record;
 use super::witness::Witness;
-use super::{Fsync, OpenError};
+use super::{DiskConfig, OpenError};
 use crate::clock::as_ms;
 use crate::{
-    ChannelName, Epoch, History, HistoryQuery, Position, Publication, Publish, PublishError, Published,
-    Retention,
+    ChannelName, Epoch, History, HistoryQuery, Maker, Position, Publication, Publish, PublishError,
+    Published, Retention,
 };
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
 use std::collections::HashMap;
@@ -67,6 +68,8 @@ pub(super) struct Store {
     groups: u64,
     pub(super) bytes: u64,
     pub(super) newest_ms: u64,
+    max_bytes: u64,
+    census: Census,
     channels: HashMap<ChannelName, Row>,
 }
 
@@ -82,26 +85,26 @@ struct Row {
 
 impl Store {
     /// Opens the store of a folder, or makes it. A file that is no store any more is set aside under another name.
-    pub(super) fn open(folder: &Path, fsync: Fsync) -> Result<Self, OpenError> {
+    pub(super) fn open(folder: &Path, config: &DiskConfig) -> Result<Self, OpenError> {
         let path = folder.join("history.sqlite");
-        match Self::open_file(folder, &path, fsync) {
+        match Self::open_file(folder, &path, config) {
             Err(OpenError::Store(error)) if is_damage(&error.0) => {
                 set_aside(&path).map_err(OpenError::Folder)?;
                 tracing::error!(
                     "the history in {} is damaged; it was set aside, and a new one begun",
                     path.display()
                 );
-                Self::open_file(folder, &path, fsync)
+                Self::open_file(folder, &path, config)
             }
             outcome => outcome,
         }
     }
 
-    fn open_file(folder: &Path, path: &Path, fsync: Fsync) -> Result<Self, OpenError> {
+    fn open_file(folder: &Path, path: &Path, config: &DiskConfig) -> Result<Self, OpenError> {
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "locking_mode", "exclusive")?;
         connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", fsync.synchronous())?;
+        connection.pragma_update(None, "synchronous", config.fsync.synchronous())?;
         connection.set_prepared_statement_cache_capacity(32);
         // What a failed fsync left in the log must not be built upon: all of it is written to its place, or opening fails.
         let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
@@ -115,11 +118,12 @@ impl Store {
             SCHEMA => {}
             version => return Err(OpenError::Newer(version)),
         }
+        let census = Census::take(&connection, config.max_channels)?;
         let number = |sql: &str| -> rusqlite::Result<i64> { connection.query_row(sql, [], |row| row.get(0)) };
         let groups = meta(&connection, "groups")?.and_then(|groups| groups.parse().ok()).unwrap_or(0);
         let bytes = unsigned(number("SELECT coalesce(sum(bytes), 0) FROM channels")?);
         let newest_ms = unsigned(number("SELECT coalesce(max(used), 0) FROM channels")?);
-        let (witness, vouches) = Witness::open(folder, fsync, groups).map_err(OpenError::Folder)?;
+        let (witness, vouches) = Witness::open(folder, config.fsync, groups).map_err(OpenError::Folder)?;
         let known = meta(&connection, "incarnation")?.filter(|_| vouches);
         let incarnation = if let Some(known) = known {
             known
@@ -135,8 +139,18 @@ impl Store {
             new
         };
         let fresh_epoch = meta(&connection, "fresh_epoch")?.unwrap_or_else(|| "0".to_owned());
-        let channels = HashMap::new();
-        Ok(Self { connection, witness, incarnation, fresh_epoch, groups, bytes, newest_ms, channels })
+        Ok(Self {
+            connection,
+            witness,
+            incarnation,
+            fresh_epoch,
+            groups,
+            bytes,
+            newest_ms,
+            max_bytes: config.max_bytes,
+            census,
+            channels: HashMap::new(),
+        })
     }
 
     /// The place behind the newest publication of a channel.
@@ -176,18 +190,18 @@ impl Store {
         Ok(row)
     }
 
-    /// Keeps a group of publications: all of them, or none.
+    /// Keeps a group of publications: all of them, or none, but for those to which it says why not.
     pub(super) fn append(
         &mut self,
         group: Vec<Publish>,
         now: u64,
-        max_bytes: u64,
+        makes: &Makes<'_>,
     ) -> Result<Vec<Outcome>, Fault> {
         // Rows are looked up before the transaction, which borrows the connection.
         for publish in &group {
             self.row(&publish.channel)?;
         }
-        let outcome = self.append_all(group, now, max_bytes);
+        let outcome = self.append_all(group, now, makes);
         if outcome.is_err() {
             // What the cache says was not written.
             self.channels.clear();
@@ -195,7 +209,14 @@ impl Store {
         outcome
     }
 
-    fn append_all(&mut self, group: Vec<Publish>, now: u64, max_bytes: u64) -> Result<Vec<Outcome>, Fault> {
+    fn append_all(
+        &mut self,
+        group: Vec<Publish>,
+        now: u64,
+        makes: &Makes<'_>,
+    ) -> Result<Vec<Outcome>, Fault> {
+        let max_bytes = self.max_bytes;
+        let mut makings = Makings { now, census: self.census, fresh_epoch: self.fresh_epoch.clone() };
         let transaction = self.connection.unchecked_transaction()?;
         let mut outcomes = Vec::with_capacity(group.len());
         let mut touched: HashMap<ChannelName, Retention> = HashMap::new();
@@ -207,12 +228,21 @@ impl Store {
                 outcomes.push((Ok(published), Some(Arc::new(publication.publish(None, now)))));
                 continue;
             };
-            let row = match self.channels.entry(channel.clone()) {
-                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::hash_map::Entry::Vacant(entry) => {
-                    entry.insert(insert_row(&transaction, &channel, &self.fresh_epoch)?)
+            if !self.channels.contains_key(&channel) {
+                match makings.make(
+                    &transaction,
+                    &mut self.channels,
+                    (&channel, publication.maker, retention),
+                    makes,
+                )? {
+                    Ok(row) => drop(self.channels.insert(channel.clone(), row)),
+                    Err(refused) => {
+                        outcomes.push((Err(refused), None));
+                        continue;
+                    }
                 }
-            };
+            }
+            let row = self.channels.get_mut(&channel).expect("it was made where it was not there");
             let place = Place { channel: &channel, incarnation: &self.incarnation, now };
             let (outcome, added) = append_one(&transaction, row, &place, publication, retention)?;
             bytes += added;
@@ -238,6 +268,8 @@ impl Store {
         self.groups += 1;
         self.bytes = bytes;
         self.newest_ms = now;
+        self.census = makings.census;
+        self.fresh_epoch = makings.fresh_epoch;
         if let Err(error) = self.witness.write(self.groups) {
             // It is behind then, and vouches for as much as it knows.
             tracing::warn!("the witness of the history cannot be written: {error}");
@@ -346,13 +378,12 @@ impl Store {
         let keys = transaction.execute(sql, (signed(now), signed(SWEEP as u64)))?;
         let sql = "DELETE FROM channels WHERE first > head AND used < ?1";
         let forgotten = transaction.execute(sql, [signed(forget_before)])?;
-        if forgotten > 0 {
-            // Their names may come again, and must not seem to be the same channels.
-            let fresh = Epoch::random().as_str().to_owned();
-            set_meta(&transaction, "fresh_epoch", &fresh)?;
+        let fresh = if forgotten > 0 { Some(change_fresh_epoch(&transaction)?) } else { None };
+        transaction.commit()?;
+        if let Some(fresh) = fresh {
             self.fresh_epoch = fresh;
         }
-        transaction.commit()?;
+        self.census.removed(forgotten);
         self.bytes = bytes;
         self.channels.clear();
         Ok(old.len() >= SWEEP || keys >= SWEEP)
@@ -372,6 +403,55 @@ impl Store {
         connection.close().map_err(|(_, error)| error)?;
         witness.close(groups).map_err(|_| Fault::Full)
     }
+}
+
+/// Who may make channels, and which of them are in use.
+pub(super) struct Makes<'a> {
+    pub(super) may_make: &'a dyn Fn(&ChannelName, Maker, Retention) -> bool,
+    pub(super) is_in_use: &'a dyn Fn(&ChannelName) -> bool,
+}
+
+/// What a group makes, and counts when it is committed.
+struct Makings {
+    now: u64,
+    census: Census,
+    fresh_epoch: String,
+}
+
+impl Makings {
+    /// Makes a channel, or says why there can be none.
+    fn make(
+        &mut self,
+        transaction: &Transaction<'_>,
+        rows: &mut HashMap<ChannelName, Row>,
+        publish: (&ChannelName, Option<Maker>, Retention),
+        makes: &Makes<'_>,
+    ) -> Result<Result<Row, PublishError>, Fault> {
+        let (channel, maker, retention) = publish;
+        if !self.census.has_room() {
+            let forgotten = self.census.make_room(transaction, self.now, makes.is_in_use)?;
+            if forgotten.is_empty() {
+                return Ok(Err(PublishError::TooManyChannels));
+            }
+            for name in &forgotten {
+                rows.remove(name);
+            }
+            self.fresh_epoch = change_fresh_epoch(transaction)?;
+        }
+        if maker.is_some_and(|maker| !(makes.may_make)(channel, maker, retention)) {
+            return Ok(Err(PublishError::TooManyNewChannels));
+        }
+        self.census.added_one();
+        insert_row(transaction, channel, &self.fresh_epoch).map(Ok)
+    }
+}
+
+/// Begins another epoch for channels that are not known: their names may have been, and must not seem to be the same
+/// channels.
+fn change_fresh_epoch(transaction: &Transaction<'_>) -> Result<String, Fault> {
+    let fresh = Epoch::random().as_str().to_owned();
+    set_meta(transaction, "fresh_epoch", &fresh)?;
+    Ok(fresh)
 }
 
 /// Where a publication goes.
@@ -549,10 +629,10 @@ impl From<rusqlite::Error> for Fault {
 }
 
 /// SQLite's integers have a sign; ours are counts that never come near it.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn unsigned(number: i64) -> u64 {
+pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
