@@ -176,6 +176,7 @@ fn hub_config(settings: &Settings) -> HubConfig {
         config = config.with_namespace(name, namespace);
     }
     config.max_channels = settings.max_rooms;
+    config.max_channels_per_maker = settings.max_new_channels;
     config.max_subscribers = settings.max_room_members;
     config
 }

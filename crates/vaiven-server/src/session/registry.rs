@@ -218,6 +218,11 @@ impl Registered {
         who.token_id = token_id.cloned();
     }
 
+    /// Where it came from, as far as that is known.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.entry.address
+    }
+
     /// Says that it is subscribed to a channel.
     pub(super) fn joined(&self, channel: &ChannelName) {
         self.entry.who().channels.push(channel.clone());

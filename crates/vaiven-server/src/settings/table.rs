@@ -101,6 +101,12 @@ settings! {
         history_total_bytes: "BYTES",
             "Most bytes of the history of all channels together",
             "4 GiB; the oldest publications go first.";
+        max_kept_channels: "COUNT",
+            "Most channels that the store on disk knows",
+            "Some 150 MB of names and places. Where there is no room those go first whose history is over; where none is over, a publication to one channel more is refused with `unavailable`.";
+        max_new_channels: "COUNT",
+            "Most channels of a namespace that one user, or one address of clients without a token, may make in the time for which the namespace keeps what is published",
+            "Far more than people make in a day, and a tenth of max_rooms: no one fills the server with names. A channel is made by the first publication to it that is kept. One more is refused with `rate`; the HTTP API makes as many as it likes.";
         max_channels_per_client: "COUNT",
             "Most channels that a client may be subscribed to",
             "A page shows a handful. One more is refused with `too_many_channels`.";
