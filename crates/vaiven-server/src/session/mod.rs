@@ -251,6 +251,7 @@ mod tests {
         let metrics = app.metrics.text();
         for line in [
             "vaiven_closes_total{code=\"1011\"} 1",
+            "vaiven_panics_total 1",
             "vaiven_connections_total{route=\"/v1/events\"} 1",
             "vaiven_connections_open{route=\"/v1/events\"} 0",
         ] {

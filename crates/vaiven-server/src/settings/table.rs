@@ -182,6 +182,9 @@ settings! {
         max_room_members: "COUNT",
             "Most members of one room",
             "A message to a room costs a write for each of them. A handshake for one more is answered with 503.";
+        max_memory_bytes: "BYTES",
+            "Memory of the process above four fifths of which no WebSocket and no stream of events is let in",
+            "The limit that the system has set for the service or container (cgroup v2), or none. They are answered with 503; those who are there go on, and so do pages, health and metrics. What one client may hold is bounded, but not what all may hold together: better some are turned away than all lost when the system ends the process. It works on Linux.";
         max_connections: "COUNT",
             "Most connections at a time",
             "Never more than the process may open files, less 512. One more is answered with 503.";
