@@ -6,6 +6,7 @@ use crate::api::key::ApiKeys;
 use crate::auth::Auth;
 use crate::drain::Stage;
 use crate::environment::{Chance, Environment, WallClock};
+use crate::memory::MemoryGuard;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::server::StartError;
@@ -35,6 +36,7 @@ pub(crate) struct App {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) memory: Arc<MemoryGuard>,
     pub(crate) refusal_log: RefusalLog,
     pub(crate) clock: WallClock,
     pub(crate) chance: Arc<Chance>,
@@ -93,7 +95,8 @@ impl App {
         hub_config.seed = environment.map(|environment| environment.seed);
         let window = hub_config.idempotency_window;
         let hub = Hub::new(hub_config, store.broker());
-        let metrics = Arc::new(Metrics::new(handle.clone(), hub.clone(), store));
+        let memory = Arc::new(MemoryGuard::new(&settings));
+        let metrics = Arc::new(Metrics::new(handle.clone(), hub.clone(), store, Arc::clone(&memory)));
         let keys = ApiKeys::new(&settings.api_keys);
         let admin_key = ApiKeys::new(settings.admin_key.as_slice());
         let rate = Rate { per_second: settings.message_rate, burst: settings.message_burst };
@@ -110,6 +113,7 @@ impl App {
             sessions: Arc::default(),
             streams: Arc::default(),
             metrics,
+            memory,
             refusal_log: RefusalLog::new(Instant::now()),
             clock,
             chance: Arc::new(chance),
@@ -137,10 +141,10 @@ impl App {
         let _ = self.stage.subscribe().wait_for(|reached| *reached >= stage).await;
     }
 
-    /// Lets nobody begin a session who would be told to go at once.
-    pub(crate) fn check_running(&self) -> Result<(), Refusal> {
+    /// Lets nobody begin a session who would be told to go at once, or for whom there is no memory.
+    pub(crate) fn check_room(&self) -> Result<(), Refusal> {
         if !self.is_stopping() {
-            return Ok(());
+            return self.memory.check();
         }
         let refusal = Refusal::new(503, "stopping", "The server stops. Try again in a moment.");
         Err(refusal.with_field("Retry-After", "1").expect("it is a valid field"))
@@ -176,6 +180,7 @@ fn hub_config(settings: &Settings) -> HubConfig {
         config = config.with_namespace(name, namespace);
     }
     config.max_channels = settings.max_rooms;
+    config.max_channels_per_maker = settings.max_new_channels;
     config.max_subscribers = settings.max_room_members;
     config
 }

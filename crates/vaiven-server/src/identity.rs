@@ -3,6 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
+use std::net::IpAddr;
+use vaiven_hub::Maker;
 
 /// Bytes of a name: as many as nobody finds a second session for.
 const NAME_BYTES: usize = 12;
@@ -24,6 +26,19 @@ pub(crate) fn client_name(session: &str, user: Option<&str>) -> String {
     URL_SAFE_NO_PAD.encode(&digest(&SHA256, &text).as_ref()[..NAME_BYTES])
 }
 
+/// With whose channels those count that a client makes: its user's, or those of its address, of IPv6 the 64 bits that one
+/// subscriber is given. Where neither is known, all such clients count together.
+pub(crate) fn maker(user: Option<&str>, address: Option<IpAddr>) -> Maker {
+    let address = address.map(|address| match address.to_canonical() {
+        IpAddr::V4(ip) => u128::from(ip.to_bits()),
+        IpAddr::V6(ip) => ip.to_bits() >> 64 << 64,
+    });
+    match user {
+        Some(user) => Maker::new([b"user ", user.as_bytes()].concat()),
+        None => Maker::new([&b"address "[..], &address.unwrap_or_default().to_be_bytes()].concat()),
+    }
+}
+
 /// A name that never was.
 pub(crate) fn random_name() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; NAME_BYTES]>())
@@ -37,6 +52,18 @@ pub(crate) fn random_secret() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_maker_is_a_user_or_else_an_address() {
+        let ip = |text: &str| Some(text.parse().unwrap());
+        let ana = maker(Some("ana"), ip("192.0.2.1"));
+        assert_eq!(ana, maker(Some("ana"), ip("192.0.2.2")));
+        assert_ne!(ana, maker(Some("eva"), ip("192.0.2.1")));
+        assert_ne!(ana, maker(None, ip("192.0.2.1")));
+        assert_eq!(maker(None, ip("2001:db8:1:2::1")), maker(None, ip("2001:db8:1:2:ffff::9")));
+        assert_ne!(maker(None, ip("2001:db8:1:2::1")), maker(None, ip("2001:db8:1:3::1")));
+        assert_eq!(maker(None, ip("::ffff:192.0.2.1")), maker(None, ip("192.0.2.1")));
+    }
 
     #[test]
     fn a_client_has_one_name_for_a_session_of_a_user() {

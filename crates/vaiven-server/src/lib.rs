@@ -27,6 +27,7 @@ mod events;
 mod fetch;
 mod http;
 mod identity;
+mod memory;
 mod metrics;
 mod opening;
 mod pages;

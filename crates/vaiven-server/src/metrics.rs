@@ -1,5 +1,6 @@
 //! What the server counts, and the text that Prometheus reads. Labels come from fixed sets only.
 
+use crate::memory::{MemoryGuard, resident_bytes};
 use crate::protocol::code::ErrorCode;
 use crate::store::Store;
 use prometheus_client::collector::Collector;
@@ -11,6 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use std::fmt;
+use std::sync::Arc;
 use vaiven::CloseCode;
 use vaiven::server::ServerHandle;
 use vaiven_hub::{Hub, StoreFigures};
@@ -63,11 +65,13 @@ pub(crate) struct Metrics {
     pub(crate) echoed_bytes: Counter,
     pub(crate) rate_limited: Counter,
     pub(crate) reload_failures: Counter,
+    /// Streams of events that a fault ended. Faults of WebSockets are counted where the listener is.
+    pub(crate) stream_faults: Counter,
     errors: Family<ErrorLabel, Counter>,
 }
 
 impl Metrics {
-    pub(crate) fn new(handle: ServerHandle, hub: Hub, store: Store) -> Self {
+    pub(crate) fn new(handle: ServerHandle, hub: Hub, store: Store, memory: Arc<MemoryGuard>) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("vaiven"),
             connections_open: Family::default(),
@@ -83,11 +87,15 @@ impl Metrics {
             echoed_bytes: Counter::default(),
             rate_limited: Counter::default(),
             reload_failures: Counter::default(),
+            stream_faults: Counter::default(),
             errors: Family::default(),
         };
         metrics.register();
         let (echoed, echoed_bytes) = (metrics.echoed.clone(), metrics.echoed_bytes.clone());
-        metrics.registry.register_collector(Box::new(Listening(handle)));
+        metrics
+            .registry
+            .register_collector(Box::new(Listening { handle, stream_faults: metrics.stream_faults.clone() }));
+        metrics.registry.register_collector(Box::new(Memory(memory)));
         metrics.registry.register_collector(Box::new(Channels { hub, store, echoed, echoed_bytes }));
         metrics
     }
@@ -166,14 +174,17 @@ impl Metrics {
 
 /// What the listener itself counts.
 #[derive(Debug)]
-struct Listening(ServerHandle);
+struct Listening {
+    handle: ServerHandle,
+    stream_faults: Counter,
+}
 
 impl Collector for Listening {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let counts = self.0.counts();
+        let counts = self.handle.counts();
         let gauges = [
             ("tcp_connections_open", "Connections that are open, of every kind", counts.connections),
-            ("tcp_connections_max", "Connections that the server takes", self.0.max_connections()),
+            ("tcp_connections_max", "Connections that the server takes", self.handle.max_connections()),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
@@ -184,11 +195,34 @@ impl Collector for Listening {
             ("tcp_connections_dropped", "Connections dropped without an answer", counts.dropped),
             ("tls_failures", "TLS handshakes that failed or took too long", counts.tls_failures),
             ("accept_errors", "Times at which no connection could be accepted", counts.accept_errors),
-            ("panics", "Connections ended by a fault of the server", counts.panics),
+            (
+                "panics",
+                "Connections ended by a fault of the server",
+                counts.panics + self.stream_faults.get(),
+            ),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the process has in memory, where that is known.
+#[derive(Debug)]
+struct Memory(Arc<MemoryGuard>);
+
+impl Collector for Memory {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let gauges = [
+            ("memory_bytes", "Memory of the process", resident_bytes()),
+            ("memory_max_bytes", "Memory that the process may have", self.0.max_bytes()),
+        ];
+        for (name, help, value) in gauges {
+            let Some(value) = value else { continue };
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ impl<'a> Opening<'a> {
     /// What the connection is to do, or why there can be none. Nothing is reserved, and nobody is asked, for a request
     /// that breaks a rule.
     pub(crate) async fn plan(&self, app: &Arc<App>, route: &Route, peer: Peer) -> Result<Plan, Refusal> {
-        app.check_running()?;
+        app.check_room()?;
         if *route == Route::Echo {
             return Plan::new(app, route, None, Some(peer.ip)).await;
         }

@@ -315,6 +315,7 @@ mod tests {
                 ("handshake_rate", "handshake_rate_per_ip"),
                 ("room_cap", "max_rooms"),
                 ("member_cap", "max_room_members"),
+                ("memory", "max_memory_bytes"),
             ] {
                 assert!(crate::settings::SETTINGS.iter().any(|known| known.key == setting), "{setting}");
                 for _ in 0..3 {

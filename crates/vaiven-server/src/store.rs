@@ -29,6 +29,7 @@ impl Store {
         }
         let mut config = DiskConfig::default();
         config.max_bytes = settings.history_total_bytes as u64;
+        config.max_channels = settings.max_kept_channels;
         config.fsync = match settings.fsync {
             Fsync::Always => vaiven_hub::Fsync::Always,
             Fsync::Interval => vaiven_hub::Fsync::Interval(FSYNC_INTERVAL),

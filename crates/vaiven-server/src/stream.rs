@@ -148,7 +148,7 @@ fn preflight() -> Answer {
 
 /// Opens a stream, whose session is a task of its own.
 async fn open<B>(app: &Arc<App>, request: &Request<B>, address: IpAddr) -> Result<Answer, Refusal> {
-    app.check_running()?;
+    app.check_room()?;
     let first = first_messages(request)?;
     let identity = identify(app, request).await?;
     let (sender, inlet) = mpsc::channel(INLET_MESSAGES);

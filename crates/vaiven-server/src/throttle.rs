@@ -12,13 +12,14 @@ const CAP_LINES: u32 = 1;
 const WINDOW: Duration = Duration::from_mins(1);
 
 /// The caps and rates of which a refusal can come, by its code, and the setting that lets more in.
-const CAPS: [(&str, &str); 6] = [
+const CAPS: [(&str, &str); 7] = [
     ("connection_cap", "max_connections, or how many files the process may open"),
     ("connections_per_ip", "max_connections_per_ip"),
     ("handshake_rate_total", "handshake_rate"),
     ("handshake_rate", "handshake_rate_per_ip or handshake_burst_per_ip"),
     ("room_cap", "max_rooms"),
     ("member_cap", "max_room_members"),
+    ("memory", "max_memory_bytes"),
 ];
 
 /// Holds back lines about refusals.

@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 use vaiven_hub::{
-    Acknowledgement, BoxFuture, Broker, BrokerError, ChannelName, History, HistoryQuery, MemoryBroker, Node,
-    Position, Publication, Publish, PublishError, Publishing,
+    Acknowledgement, BoxFuture, Broker, BrokerError, ChannelName, History, HistoryQuery, Maker, MemoryBroker,
+    Node, Position, Publication, Publish, PublishError, Publishing,
 };
 
 /// Publications that are committed at once, at most.
@@ -181,6 +181,10 @@ impl Node for Relay {
         if let Some(node) = self.node() {
             node.interrupt(channel, position);
         }
+    }
+
+    fn may_make(&self, channel: &ChannelName, maker: Maker, age: Duration) -> bool {
+        self.node().is_none_or(|node| node.may_make(channel, maker, age))
     }
 }
 

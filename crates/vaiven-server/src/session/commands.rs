@@ -5,7 +5,7 @@ use super::outlet::ClientOutlet;
 use super::v1::{Joined, Known, MAX_PUBLISHING, Session};
 use crate::auth::{Action, AuthError, Decision, Identity, decide};
 use crate::environment::WallClock;
-use crate::identity::{client_name, random_secret};
+use crate::identity::{client_name, maker, random_secret};
 use crate::protocol::code::ErrorCode;
 use crate::protocol::command::{
     Command, Connect, History, MAX_HISTORY, Named, Payload, Publish, Request, Since, Subscribe,
@@ -212,7 +212,8 @@ impl Session<'_> {
             stream: self.outlet.stream_secret(),
         });
         let message = welcome.to_message();
-        let mut known = Box::new(Known { identity, publisher, refresh_at: None, expires_at: None });
+        let maker = maker(identity.user.as_deref(), self.registered.address());
+        let mut known = Box::new(Known { identity, publisher, maker, refresh_at: None, expires_at: None });
         known.set_times(self.app.clock);
         self.known = Some(known);
         self.set_timer();
@@ -301,7 +302,8 @@ impl Session<'_> {
     /// Begins a publication, whose place in the order is fixed from here on.
     fn hand_over(&mut self, id: Option<u64>, channel: &ChannelName, publish: Publish) {
         let Publish { data, key, remove, ephemeral, seq, .. } = publish;
-        let publisher = self.known().publisher.clone();
+        let Known { publisher, maker, .. } = self.known();
+        let (publisher, maker) = (publisher.clone(), *maker);
         let idempotency = seq.and_then(|seq| IdempotencyKey::new(&format!("{}/{seq}", publisher.client)));
         let data = match data {
             Payload::Json(json) => Data::Json(json),
@@ -312,6 +314,7 @@ impl Session<'_> {
             remove,
             ephemeral,
             publisher: Some(publisher),
+            maker: Some(maker),
             idempotency,
             ..NewPublication::new(data)
         };
@@ -524,8 +527,10 @@ pub(crate) fn publish_code(error: &PublishError) -> (ErrorCode, bool) {
         PublishError::UnknownNamespace => (ErrorCode::UnknownNamespace, false),
         PublishError::TooLarge(_) => (ErrorCode::TooLarge, false),
         PublishError::Conflict => (ErrorCode::Conflict, false),
-        PublishError::TooManyKeys | PublishError::Busy => (ErrorCode::Rate, true),
-        PublishError::Unavailable => (ErrorCode::Unavailable, true),
+        PublishError::TooManyKeys | PublishError::TooManyNewChannels | PublishError::Busy => {
+            (ErrorCode::Rate, true)
+        }
+        PublishError::TooManyChannels | PublishError::Unavailable => (ErrorCode::Unavailable, true),
         // A reason that this server has no word for.
         _ => (ErrorCode::Internal, true),
     }

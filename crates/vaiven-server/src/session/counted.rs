@@ -35,7 +35,10 @@ impl Drop for Counted<'_> {
         if std::thread::panicking() {
             match &self.way {
                 Way::Socket(sender) => sender.close(Some(&CloseFrame::new(FAULT.code, FAULT.reason))),
-                Way::Stream(outlet) => outlet.close(&FAULT),
+                Way::Stream(outlet) => {
+                    outlet.close(&FAULT);
+                    self.metrics.stream_faults.inc();
+                }
             }
         }
         self.metrics.connections_open.get_or_create(self.label).dec();

@@ -66,7 +66,7 @@ impl Plan {
                     Some(identity) => identity,
                     None => app.auth.identify(None).await.map_err(|error| refuse(&error))?,
                 };
-                Role::Member(Box::new(Seat::reserve(app, name, identity).await?))
+                Role::Member(Box::new(Seat::reserve(app, name, identity, address).await?))
             }
             Route::V1 => Role::Client(identity.map(Box::new)),
             _ => Role::Echo,
@@ -203,7 +203,7 @@ mod tests {
         let ended = tokio::spawn(async move {
             let label = Route::Room(String::new()).label();
             let _counted = Counted::new(&faulty.metrics, label, Way::Socket(server.sender()));
-            let seat = Seat::reserve(&faulty, "sala", Identity::default()).await.unwrap();
+            let seat = Seat::reserve(&faulty, "sala", Identity::default(), None).await.unwrap();
             let _known = faulty.sessions.enter(EndFrom::Sender(server.sender()), "/c/{room}", None);
             let _seat = seat;
             server.recv().await.unwrap();
@@ -249,6 +249,7 @@ mod tests {
         let metrics = app.metrics.text();
         for line in [
             "vaiven_closes_total{code=\"1011\"} 1",
+            "vaiven_panics_total 1",
             "vaiven_connections_total{route=\"/v1/events\"} 1",
             "vaiven_connections_open{route=\"/v1/events\"} 0",
         ] {

@@ -244,6 +244,11 @@ impl Registered {
         });
     }
 
+    /// Where it came from, as far as that is known.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.entry.address
+    }
+
     /// Says that it is subscribed to a channel.
     pub(super) fn joined(&self, channel: &ChannelName) {
         self.entry.change(|who| who.channels.push(channel.clone()));

@@ -12,13 +12,14 @@ use crate::protocol::command::Payload;
 use crate::protocol::wire::Plain;
 use crate::settings::{Access, Namespace};
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use vaiven::server::Refusal;
 use vaiven::{CloseCode, Message, WebSocket};
 use vaiven_hub::{
-    ChannelName, Data, Member, NewPublication, PublishError, Publisher, Publishing, SubscribeError,
+    ChannelName, Data, Maker, Member, NewPublication, PublishError, Publisher, Publishing, SubscribeError,
     SubscribeOptions, Subscription,
 };
 
@@ -32,13 +33,19 @@ pub(crate) struct Seat {
     subscription: Subscription,
     outlet: Arc<PlainOutlet>,
     publisher: Publisher,
+    maker: Maker,
     identity: Identity,
     publish: Access,
 }
 
 impl Seat {
     /// Keeps a place in a room.
-    pub(crate) async fn reserve(app: &App, name: &str, identity: Identity) -> Result<Self, Refusal> {
+    pub(crate) async fn reserve(
+        app: &App,
+        name: &str,
+        identity: Identity,
+        address: Option<IpAddr>,
+    ) -> Result<Self, Refusal> {
         let not_found = |_| Refusal::not_found();
         let channel = ChannelName::parse(name).map_err(not_found)?;
         let namespace: &Namespace = app.namespace(&channel).ok_or_else(Refusal::not_found)?;
@@ -57,8 +64,9 @@ impl Seat {
             .await
             .map_err(|error| refuse_full(&error))?;
         let publisher = Publisher { client, user: identity.user.clone() };
+        let maker = crate::identity::maker(identity.user.as_deref(), address);
         let publish = namespace.publish;
-        Ok(Self { channel, subscription, outlet, publisher, identity, publish })
+        Ok(Self { channel, subscription, outlet, publisher, maker, identity, publish })
     }
 
     /// Says who takes the place, and where.
@@ -116,7 +124,11 @@ impl Seat {
             Payload::Json(json) => Data::Json(json),
             Payload::Binary(bytes) => Data::Binary(bytes),
         };
-        NewPublication { publisher: Some(self.publisher.clone()), ..NewPublication::new(data) }
+        NewPublication {
+            publisher: Some(self.publisher.clone()),
+            maker: Some(self.maker),
+            ..NewPublication::new(data)
+        }
     }
 }
 

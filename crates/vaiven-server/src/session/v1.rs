@@ -27,7 +27,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 use vaiven::{CloseCode, Error, Message};
-use vaiven_hub::{ChannelName, PublishError, Published, Publisher, Publishing, Subscription};
+use vaiven_hub::{ChannelName, Maker, PublishError, Published, Publisher, Publishing, Subscription};
 
 /// Publications of one client that may be under way at a time. Then it is not read from.
 pub(crate) const MAX_PUBLISHING: usize = 32;
@@ -82,6 +82,8 @@ pub(super) struct Session<'a> {
 pub(super) struct Known {
     pub(super) identity: Identity,
     pub(super) publisher: Publisher,
+    /// With whose channels those count that it makes.
+    pub(super) maker: Maker,
     pub(super) refresh_at: Option<Instant>,
     pub(super) expires_at: Option<Instant>,
 }

@@ -101,6 +101,12 @@ settings! {
         history_total_bytes: "BYTES",
             "Most bytes of the history of all channels together",
             "4 GiB; the oldest publications go first.";
+        max_kept_channels: "COUNT",
+            "Most channels that the store on disk knows",
+            "Some 150 MB of names and places. Where there is no room those go first whose history is over; where none is over, a publication to one channel more is refused with `unavailable`.";
+        max_new_channels: "COUNT",
+            "Most channels of a namespace that one user, or one address of clients without a token, may make in the time for which the namespace keeps what is published",
+            "Far more than people make in a day, and a tenth of max_rooms: no one fills the server with names. A channel is made by the first publication to it that is kept. One more is refused with `rate`; the HTTP API makes as many as it likes.";
         max_channels_per_client: "COUNT",
             "Most channels that a client may be subscribed to",
             "A page shows a handful. One more is refused with `too_many_channels`.";
@@ -176,6 +182,9 @@ settings! {
         max_room_members: "COUNT",
             "Most members of one room",
             "A message to a room costs a write for each of them. A handshake for one more is answered with 503.";
+        max_memory_bytes: "BYTES",
+            "Memory of the process above four fifths of which no WebSocket and no stream of events is let in",
+            "The limit that the system has set for the service or container (cgroup v2), or none. They are answered with 503; those who are there go on, and so do pages, health and metrics. What one client may hold is bounded, but not what all may hold together: better some are turned away than all lost when the system ends the process. It works on Linux.";
         max_connections: "COUNT",
             "Most connections at a time",
             "Never more than the process may open files, less 512. One more is answered with 503.";

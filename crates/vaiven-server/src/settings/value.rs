@@ -123,6 +123,18 @@ impl Field for usize {
     }
 }
 
+impl Field for Option<usize> {
+    const KIND: Kind = Kind::Whole;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        whole(value, usize::MAX).map(Some)
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(String::new, usize::to_string)
+    }
+}
+
 impl Field for u32 {
     const KIND: Kind = Kind::Whole;
 

@@ -6,6 +6,7 @@ mod admin;
 mod api;
 mod host;
 mod http;
+mod memory;
 mod origin;
 mod rooms;
 mod signature;

@@ -275,6 +275,38 @@ async fn channels_have_a_bound_for_each_client() {
     assert_eq!(client.ask(one_more).await["type"], "subscribed");
 }
 
+/// One client cannot fill the server with names of channels, under as many sessions as it likes; who has the HTTP API may.
+#[tokio::test]
+async fn channels_that_an_address_makes_are_bounded_and_those_that_are_there_go_on() {
+    let key = "a-key-of-the-operator-of-32-bytes";
+    let server = TestServer::with(|settings| {
+        settings.max_new_channels = 2;
+        settings.api_keys = vec![key.to_owned().into()];
+    })
+    .await;
+    let mut first = Client::welcomed(&server, SESSION).await;
+    let mut second = Client::welcomed(&server, "another-secret-of-it").await;
+    let publish =
+        |id: u32, channel: &str| json!({"type": "publish", "id": id, "channel": channel, "data": 1});
+    assert_eq!(first.ask(publish(1, "a")).await["type"], "ok");
+    assert_eq!(second.ask(publish(1, "b")).await["type"], "ok");
+    let refused = first.ask(publish(2, "c")).await;
+    assert_eq!(refused["code"], "rate", "{refused}");
+    assert!(refused["retry"].as_u64().is_some(), "{refused}");
+    assert_eq!(first.ask(publish(3, "b")).await["type"], "ok");
+    let mut member = server.connect("/c/d").await;
+    member.send("hola").await.unwrap();
+    assert_eq!(closed(&mut member).await.0, 1013, "a plain member is bounded with them");
+    let body = r#"{"channel":"c","data":1}"#;
+    let fields = format!(
+        "Authorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    let request = server.get("/api/v1/publish", &fields).replacen("GET", "POST", 1) + body;
+    assert!(server.ask(&request).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(first.ask(publish(4, "c")).await["type"], "ok", "it is there now");
+}
+
 #[tokio::test]
 async fn history_is_read_in_both_directions() {
     let server = TestServer::start().await;
