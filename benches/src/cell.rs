@@ -72,7 +72,8 @@ impl Work {
                 .collect(),
             Self::Fanout => [64, 1024]
                 .into_iter()
-                .flat_map(|length| [1, 16].map(|window| cell(Payload::Binary(length), 1000, window)))
+                .flat_map(|length| [(1000, 1), (1000, 16), (10_000, 1)].map(|of| (length, of)))
+                .map(|(length, (members, window))| cell(Payload::Binary(length), members, window))
                 .collect(),
             Self::Accept => vec![cell(Payload::Binary(0), 32, 1)],
             Self::Idle => vec![cell(Payload::Binary(20), 10_000, 1)],

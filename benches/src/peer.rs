@@ -14,6 +14,12 @@ use crate::{Result, cpu};
 /// Name of the limit that the others are compared with.
 pub(crate) const RAW: &str = "raw";
 
+/// The product where a room keeps what is said on disk, and acknowledges it then.
+const RELIABLE: &str = "vaiven-serve-reliable";
+const RELIABLE_ARGS: &[&str] = &["--profile", "autobahn", "--data-dir", RELIABLE_DIR];
+/// Where it keeps it: in the folder that the programs are built in.
+const RELIABLE_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/vaiven-data");
+
 /// First argument by which the bench starts itself, to become a server.
 pub(crate) const BECOME_SERVER: &str = "become-server";
 
@@ -75,8 +81,9 @@ pub(crate) static PEERS: &[Peer] = &[
     Peer {
         package: Package::Product,
         works: &[Work::Echo, Work::Fanout, Work::Accept, Work::Idle],
-        ..peer("vaiven-serve", "vaiven", &["--profile", "autobahn"])
+        ..peer("vaiven-serve", "vaiven", &["--profile", "autobahn", "--history", "memory"])
     },
+    Peer { package: Package::Product, works: &[Work::Fanout], ..peer(RELIABLE, "vaiven", RELIABLE_ARGS) },
     Peer { package: Package::Node, works: NODE, ..peer("node-ws", "node", &["echo.mjs", "ws"]) },
     Peer {
         package: Package::Node,
@@ -103,7 +110,8 @@ impl Peer {
     /// Where its endpoint for the work is.
     pub(crate) fn path(&self, work: Work) -> &'static str {
         match (self.package, work) {
-            (Package::Product, Work::Fanout) => "/c/bench",
+            (Package::Product, Work::Fanout) if self.name == RELIABLE => "/c/bench",
+            (Package::Product, Work::Fanout) => "/c/live:bench",
             (Package::Product, _) => "/echo",
             _ => "/",
         }
@@ -123,7 +131,7 @@ impl Peer {
         }
         command.arg(self.package.programs().join(self.program));
         if self.package == Package::Product {
-            command.args(["serve", "--listen", &listen.to_string(), "--history", "memory"]).args(self.args);
+            command.args(["serve", "--listen", &listen.to_string()]).args(self.args);
             return Ok(command);
         }
         command.args(["--listen", &listen.to_string()]).args(self.args);

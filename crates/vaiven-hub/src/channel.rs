@@ -236,8 +236,15 @@ impl Channel {
         }
     }
 
-    /// Takes what was published.
-    pub(crate) fn deliver(self: &Arc<Self>, publication: Arc<Publication>) {
+    /// Takes what was published. The turn begins when all of it is there.
+    pub(crate) fn deliver(self: &Arc<Self>, publications: &[Arc<Publication>]) {
+        for publication in publications {
+            self.take_in(Arc::clone(publication));
+        }
+        self.start(self.lock());
+    }
+
+    fn take_in(&self, publication: Arc<Publication>) {
         let entry = Entry::new(Event::Publication(publication));
         let publication = entry.publication().expect("it is one");
         let mut state = self.lock();
@@ -256,10 +263,9 @@ impl Channel {
         } else if self.contract() == Contract::Latest {
             state.latest.insert(key_of(publication).into(), Arc::clone(&entry));
             state.expects_value = false;
-            self.start(state);
             return;
         }
-        self.enqueue(state, entry);
+        state.enqueue(entry);
     }
 
     pub(crate) fn join(self: &Arc<Self>, member: Member) {
@@ -294,26 +300,17 @@ impl Channel {
         let is_due = state.roster.is_due();
         state.roster_listed = is_due;
         if let Some(change) = change.filter(|_| state.members.iter().any(|(_, member)| member.watches)) {
-            self.enqueue(state, Entry::new(Event::Presence(Arc::new(change))));
+            state.enqueue(Entry::new(Event::Presence(Arc::new(change))));
+            self.start(state);
         }
         is_due
     }
 
-    fn enqueue(self: &Arc<Self>, mut state: MutexGuard<'_, State>, entry: Arc<Entry>) {
-        if state.members.is_empty() && state.waiting.is_empty() {
-            state.taken = entry.offset().unwrap_or(state.taken);
-            return;
-        }
-        state.waiting_bytes += entry.cost();
-        state.waiting.push_back(entry);
-        self.start(state);
-    }
-
-    /// Begins a turn where none runs.
+    /// Begins a turn where none runs and somebody waits for one.
     fn start(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.members.is_empty() && state.waiting.is_empty() {
             state.taken = state.latest.newest().max(state.taken);
-        } else if !std::mem::replace(&mut state.in_turn, true) {
+        } else if state.is_due() && !std::mem::replace(&mut state.in_turn, true) {
             drop(state);
             self.common.runtime.spawn(Arc::clone(self).turn());
         }
@@ -413,6 +410,21 @@ impl State {
         } else {
             Continuation::Known
         }
+    }
+
+    /// Lets an event wait for a turn, where somebody is there to be given it.
+    fn enqueue(&mut self, entry: Arc<Entry>) {
+        if self.members.is_empty() && self.waiting.is_empty() {
+            self.taken = entry.offset().unwrap_or(self.taken);
+            return;
+        }
+        self.waiting_bytes += entry.cost();
+        self.waiting.push_back(entry);
+    }
+
+    /// Whether a turn has something to do.
+    fn is_due(&self) -> bool {
+        !self.waiting.is_empty() || self.look_again || self.latest.newest() > self.taken
     }
 
     /// What the next part of a turn delivers, or the end of the turn.

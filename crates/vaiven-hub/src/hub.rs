@@ -368,9 +368,9 @@ impl Shared {
 }
 
 impl Node for Shared {
-    fn deliver(&self, channel: &ChannelName, publication: Arc<Publication>) {
+    fn deliver(&self, channel: &ChannelName, publications: &[Arc<Publication>]) {
         if let Some(channel) = self.find(channel) {
-            channel.deliver(publication);
+            channel.deliver(publications);
         }
     }
 

@@ -170,10 +170,12 @@ impl Relay {
 }
 
 impl Node for Relay {
-    fn deliver(&self, channel: &ChannelName, publication: Arc<Publication>) {
-        self.ledger.published(channel.as_str(), &publication);
+    fn deliver(&self, channel: &ChannelName, publications: &[Arc<Publication>]) {
+        for publication in publications {
+            self.ledger.published(channel.as_str(), publication);
+        }
         if let Some(node) = self.node() {
-            node.deliver(channel, publication);
+            node.deliver(channel, publications);
         }
     }
 

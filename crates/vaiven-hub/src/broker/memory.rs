@@ -78,7 +78,7 @@ impl MemoryBroker {
 
     fn deliver(&self, channel: &ChannelName, publication: &Arc<Publication>) {
         if let Some(node) = self.node.get().and_then(|node| node.0.upgrade()) {
-            node.deliver(channel, Arc::clone(publication));
+            node.deliver(channel, std::slice::from_ref(publication));
         }
     }
 

@@ -44,8 +44,8 @@ pub trait Broker: Send + Sync + fmt::Debug {
 
 /// What a broker delivers to: the hub. Called in the channel's order; it never waits.
 pub trait Node: Send + Sync {
-    /// Somebody published.
-    fn deliver(&self, channel: &ChannelName, publication: Arc<Publication>);
+    /// Somebody published, once or several times. What is given together reaches each subscriber with one write.
+    fn deliver(&self, channel: &ChannelName, publications: &[Arc<Publication>]);
 
     /// The channel goes on after this position, with which those who have listened so far have nothing to do.
     fn interrupt(&self, channel: &ChannelName, position: &Position);

@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// Bytes that wait for the thread before publications are refused.
@@ -61,24 +62,40 @@ impl Queue {
 
     /// Adds a job, or gives it back when too much waits.
     #[expect(clippy::result_large_err, reason = "the job goes back to where it came from")]
-    pub(super) fn push(&self, job: Job) -> Result<(), Job> {
+    pub(super) fn push(self: &Arc<Self>, job: Job) -> Result<(), Job> {
         let state = self.lock();
         if state.bytes > MAX_WAITING_BYTES || state.jobs.len() >= MAX_WAITING {
             return Err(job);
         }
-        self.add(state, job);
+        if Self::add(state, job) {
+            self.wake_soon();
+        }
         Ok(())
     }
 
+    /// Adds a job however much waits, and has the thread see it at once.
     pub(super) fn push_always(&self, job: Job) {
-        self.add(self.lock(), job);
+        Self::add(self.lock(), job);
+        self.filled.notify_one();
     }
 
-    fn add(&self, mut state: MutexGuard<'_, Waiting>, job: Job) {
+    /// Says whether it is the first one.
+    fn add(mut state: MutexGuard<'_, Waiting>, job: Job) -> bool {
         state.bytes += job.bytes();
         state.jobs.push_back(job);
-        drop(state);
-        self.filled.notify_one();
+        state.jobs.len() == 1
+    }
+
+    /// Wakes the thread when the task that runs has yielded: what a publisher says in one go comes into one group, and
+    /// goes to each subscriber with one write.
+    fn wake_soon(self: &Arc<Self>) {
+        match Handle::try_current() {
+            Ok(runtime) => {
+                let queue = Arc::clone(self);
+                drop(runtime.spawn(async move { queue.filled.notify_one() }));
+            }
+            Err(_) => self.filled.notify_one(),
+        }
     }
 
     /// Some jobs, in order; none when the time is over.
@@ -297,12 +314,9 @@ impl Journal {
             figures.kept += kept;
             figures.bytes = bytes;
         });
-        for ((publish, acknowledgement), (outcome, publication)) in
-            publishes.iter().zip(acknowledgements).zip(outcomes)
-        {
-            if let Some(publication) = publication {
-                self.deliver(&publish.channel, publication);
-            }
+        let (outcomes, publications): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
+        self.deliver(publishes.iter().map(|publish| &publish.channel).zip(publications));
+        for (acknowledgement, outcome) in acknowledgements.into_iter().zip(outcomes) {
             acknowledgement.tell(outcome);
         }
     }
@@ -360,7 +374,7 @@ impl Journal {
                 continue;
             }
             let publication = publish.publication.publish(None, self.clock.now_ms());
-            self.deliver(&publish.channel, Arc::new(publication));
+            self.deliver(std::iter::once((&publish.channel, Some(Arc::new(publication)))));
             acknowledgement.tell(Ok(crate::Published { position: None, duplicate: false }));
         }
     }
@@ -438,9 +452,17 @@ impl Journal {
         }
     }
 
-    fn deliver(&self, channel: &ChannelName, publication: Arc<Publication>) {
-        if let Some(node) = self.node() {
-            node.deliver(channel, publication);
+    /// Gives each channel what a group has for it at once.
+    fn deliver<'a>(&self, group: impl Iterator<Item = (&'a ChannelName, Option<Arc<Publication>>)>) {
+        let Some(node) = self.node() else { return };
+        let mut channels: HashMap<&ChannelName, Vec<Arc<Publication>>> = HashMap::new();
+        for (channel, publication) in group {
+            if let Some(publication) = publication {
+                channels.entry(channel).or_default().push(publication);
+            }
+        }
+        for (channel, publications) in channels {
+            node.deliver(channel, &publications);
         }
     }
 
