@@ -2,7 +2,11 @@
 //!
 //! ```text
 //!   WebSocket, HTTP requests --> engine --> messages of a session, whatever its transport
+//!                                  --> packet --> events and acknowledgements, with binary attachments
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod engine;
+pub mod packet;
+
+pub use packet::{Args, Arguments, Binary, Parser, Value};
