@@ -23,6 +23,7 @@ mod handshake;
 mod listener;
 mod queue;
 mod registry;
+mod replay;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "hyper")]
@@ -34,6 +35,7 @@ pub use forwarded::{ForwardedField, IpNetwork, ParseNetworkError, TrustedProxies
 pub use handshake::{AcceptError, Handshake, HandshakeParts};
 pub use listener::{Server, ServerEvent};
 pub use registry::Permit;
+pub use replay::{Place, Replay};
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsConfigBuilder, TlsError};
 #[cfg(feature = "hyper")]
