@@ -29,12 +29,12 @@ impl Wire for Bare {
         "bare"
     }
 
-    fn publication(&self, _channel: &ChannelName, publication: &Publication) -> Option<Message> {
-        Some(Message::binary(publication.data.bytes().clone()))
+    fn publication(&self, _channel: &ChannelName, publication: &Publication) -> Vec<Message> {
+        vec![Message::binary(publication.data.bytes().clone())]
     }
 
-    fn presence(&self, _channel: &ChannelName, _change: &PresenceChange) -> Option<Message> {
-        None
+    fn presence(&self, _channel: &ChannelName, _change: &PresenceChange) -> Vec<Message> {
+        Vec::new()
     }
 }
 

@@ -117,11 +117,11 @@ impl Wire for Unwritten {
         "local"
     }
 
-    fn publication(&self, _channel: &ChannelName, _publication: &Publication) -> Option<Message> {
-        None
+    fn publication(&self, _channel: &ChannelName, _publication: &Publication) -> Vec<Message> {
+        Vec::new()
     }
 
-    fn presence(&self, _channel: &ChannelName, _change: &PresenceChange) -> Option<Message> {
-        None
+    fn presence(&self, _channel: &ChannelName, _change: &PresenceChange) -> Vec<Message> {
+        Vec::new()
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct WireId {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) event: Event,
-    forms: Mutex<Vec<(u8, Option<Prepared>)>>,
+    forms: Mutex<Vec<(u8, Vec<Prepared>)>>,
 }
 
 impl Entry {
@@ -50,17 +50,17 @@ impl Entry {
     }
 
     /// Writes it, once for each wire. Nobody else waits for this lock but those who want the same.
-    fn form(&self, id: WireId, channel: &ChannelName, counters: &Counters) -> Option<Prepared> {
+    fn form(&self, id: WireId, channel: &ChannelName, counters: &Counters) -> Vec<Prepared> {
         let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, form)) = forms.iter().find(|(number, _)| *number == id.number) {
             return form.clone();
         }
-        let message = match &self.event {
+        let messages = match &self.event {
             Event::Publication(publication) => id.wire.publication(channel, publication),
             Event::Presence(change) => id.wire.presence(channel, change),
         };
         counters.encoded.add(1);
-        let form = message.map(Prepared::new);
+        let form: Vec<_> = messages.into_iter().map(Prepared::new).collect();
         forms.push((id.number, form.clone()));
         form
     }

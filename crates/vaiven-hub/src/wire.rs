@@ -9,9 +9,9 @@ pub trait Wire: Send + Sync + fmt::Debug {
     /// What tells it from the other wires of a hub.
     fn name(&self) -> &'static str;
 
-    /// A publication, or `None` where the protocol has no word for it.
-    fn publication(&self, channel: &ChannelName, publication: &Publication) -> Option<Message>;
+    /// The messages that a publication is, in order; none where the protocol has no word for it.
+    fn publication(&self, channel: &ChannelName, publication: &Publication) -> Vec<Message>;
 
-    /// A change of who is there, for those who asked; or `None` where the protocol has no word for it.
-    fn presence(&self, channel: &ChannelName, change: &PresenceChange) -> Option<Message>;
+    /// Those that a change of who is there is, for those who asked.
+    fn presence(&self, channel: &ChannelName, change: &PresenceChange) -> Vec<Message>;
 }

@@ -12,6 +12,7 @@ use crate::rate::Rate;
 use crate::server::StartError;
 use crate::session::Sessions;
 use crate::settings::{Contract, DEFAULT_NAMESPACE, Namespace};
+use crate::socketio::{self, EventBackend};
 use crate::store::Store;
 use crate::stream::Streams;
 use crate::throttle::RefusalLog;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use vaiven::server::{Refusal, ServerConfig, ServerHandle};
 use vaiven_hub::{ChannelName, Hub, HubConfig};
+use vaiven_socketio::Io;
 
 /// Settings and state of a server.
 #[derive(Debug)]
@@ -35,6 +37,10 @@ pub(crate) struct App {
     pub(crate) admin_tails: Tails,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) streams: Arc<Streams>,
+    pub(crate) socketio: Io,
+    /// The settings of its WebSockets.
+    pub(crate) socketio_config: Arc<ServerConfig>,
+    pub(crate) socketio_backend: Option<EventBackend>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) memory: Arc<MemoryGuard>,
     pub(crate) refusal_log: RefusalLog,
@@ -100,26 +106,34 @@ impl App {
         let keys = ApiKeys::new(&settings.api_keys);
         let admin_key = ApiKeys::new(settings.admin_key.as_slice());
         let rate = Rate { per_second: settings.message_rate, burst: settings.message_burst };
-        Ok(Arc::new(Self {
-            settings,
-            config,
-            handle,
-            rate,
-            hub,
-            auth: Arc::new(auth),
-            keys,
-            admin_key,
-            admin_tails: Tails::default(),
-            sessions: Arc::default(),
-            streams: Arc::default(),
-            metrics,
-            memory,
-            refusal_log: RefusalLog::new(Instant::now()),
-            clock,
-            chance: Arc::new(chance),
-            window,
-            stage: watch::Sender::new(Stage::Running),
-            started: Instant::now(),
+        let socketio_backend =
+            settings.socketio_url.clone().map(|url| EventBackend::new(url, settings.auth_timeout));
+        Ok(Arc::new_cyclic(|app| {
+            let socketio = socketio::server(&settings, app);
+            Self {
+                socketio_config: Arc::new(socketio.engine().server_config(&config)),
+                socketio,
+                socketio_backend,
+                settings,
+                config,
+                handle,
+                rate,
+                hub,
+                auth: Arc::new(auth),
+                keys,
+                admin_key,
+                admin_tails: Tails::default(),
+                sessions: Arc::default(),
+                streams: Arc::default(),
+                metrics,
+                memory,
+                refusal_log: RefusalLog::new(Instant::now()),
+                clock,
+                chance: Arc::new(chance),
+                window,
+                stage: watch::Sender::new(Stage::Running),
+                started: Instant::now(),
+            }
         }))
     }
 

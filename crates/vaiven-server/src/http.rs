@@ -79,7 +79,7 @@ async fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, plac
             .await
             .unwrap_or_else(|refusal| refused(app, &refusal, peer, pattern)),
         None if wants_websocket => refused(app, &Refusal::not_found(), peer, pattern),
-        route => plain(app, request, route.as_ref(), peer).await,
+        route => plain(app, request, route.as_ref(), peer, place).await,
     };
     if is_public {
         answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
@@ -105,7 +105,13 @@ fn has_public_name(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to a request that is no upgrade.
-async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>, peer: Peer) -> Answer {
+async fn plain(
+    app: &Arc<App>,
+    request: Request<Incoming>,
+    route: Option<&Route>,
+    peer: Peer,
+    place: &Place,
+) -> Answer {
     // RFC 9112 section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request
     // message that lacks a Host header field and to any request message that contains more than one".
     let hosts = request.headers().get_all(header::HOST).iter().count();
@@ -134,6 +140,9 @@ async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>
     if matches!(route, Route::Events | Route::Commands) {
         return stream::answer(app, request, peer).await;
     }
+    if *route == Route::SocketIo {
+        return socketio(app, request, peer, place).await;
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use the method GET.\n");
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -145,6 +154,18 @@ async fn plain(app: &Arc<App>, request: Request<Incoming>, route: Option<&Route>
         Route::Ready if app.is_stopping() => text(StatusCode::SERVICE_UNAVAILABLE, "the server stops\n"),
         _ => text(StatusCode::OK, "ok\n"),
     }
+}
+
+/// A request of Socket.IO's: a poll, or an upgrade.
+async fn socketio(app: &App, mut request: Request<Incoming>, peer: Peer, place: &Place) -> Answer {
+    if let Err(refusal) = Opening::of(&request).check_page(app, peer) {
+        return refused(app, &refusal, peer, Route::SocketIo.pattern());
+    }
+    let extensions = request.extensions_mut();
+    extensions.insert(peer.ip);
+    extensions.insert(peer.scheme);
+    extensions.insert(place.clone());
+    app.socketio.engine().handle(request).await.map(|body| Either::Left(body.into()))
 }
 
 pub(crate) fn file(request: &Request<Incoming>, file: &File) -> Answer {

@@ -39,6 +39,7 @@ mod server;
 mod service;
 mod session;
 pub mod settings;
+mod socketio;
 mod store;
 mod stream;
 mod throttle;

@@ -46,19 +46,29 @@ impl<'a> Opening<'a> {
         Plan::new(app, route, identity, Some(peer.ip)).await
     }
 
+    /// Whether the page that asks, if it is one, may: by the host that it names and its origin. For requests that need not
+    /// be opening handshakes.
+    pub(crate) fn check_page(&self, app: &App, peer: Peer) -> Result<(), Refusal> {
+        let host = self.field("host").unwrap_or_default();
+        app.config.check_host(host, peer.scheme, Some(app.settings.listen.ip()))?;
+        let judged = app.config.origins.check(self.field("origin"), host, peer.scheme);
+        judged.map_err(|refusal| Refusal::forbidden_origin(&refusal))
+    }
+
+    /// The value of a field, where it is text.
+    fn field(&self, name: &str) -> Option<&'a str> {
+        let value = self.fields.iter().find(|(other, _)| other.eq_ignore_ascii_case(name))?.1;
+        std::str::from_utf8(value).ok()
+    }
+
     /// Who shows a token in a header.
     pub(crate) async fn identify(
         &self,
         app: &App,
         origin: Option<&str>,
     ) -> Result<Option<Identity>, Refusal> {
-        let field = |name: &str| {
-            let of_name = |(other, _): &&(&str, &[u8])| other.eq_ignore_ascii_case(name);
-            let value = self.fields.iter().find(of_name)?.1;
-            std::str::from_utf8(value).ok()
-        };
-        let bearer = field("authorization").and_then(bearer);
-        let by_cookie = || cookie(field("cookie")?, app.settings.token_cookie.as_deref()?);
+        let bearer = self.field("authorization").and_then(bearer);
+        let by_cookie = || cookie(self.field("cookie")?, app.settings.token_cookie.as_deref()?);
         let token = match (bearer, by_cookie()) {
             // A browser sends cookies with the requests of every page: only the origin says that this one may.
             (None, Some(_)) if origin.is_none_or(|origin| origin == "null") => {

@@ -15,6 +15,8 @@ pub(crate) enum Route {
     Room(String),
     /// Clients of `vaiven.v1.json`.
     V1,
+    /// Clients of Socket.IO, over whatever transport.
+    SocketIo,
     /// The same as Server-Sent Events.
     Events,
     /// Where a client of these sends its messages.
@@ -44,6 +46,7 @@ impl Route {
         }
         match path {
             "/v1" => Some(Self::V1),
+            "/socket.io/" | "/socket.io" => Some(Self::SocketIo),
             "/v1/events" => Some(Self::Events),
             "/v1/commands" => Some(Self::Commands),
             "/echo" => Some(Self::Echo),
@@ -64,6 +67,7 @@ impl Route {
         match self {
             Self::Room(_) => &RouteLabel { route: "/c/{room}" },
             Self::V1 => &RouteLabel { route: "/v1" },
+            Self::SocketIo => &RouteLabel { route: "/socket.io" },
             Self::Events => &RouteLabel { route: "/v1/events" },
             Self::Echo => &RouteLabel { route: "/echo" },
             _ => &RouteLabel { route: "none" },
@@ -73,7 +77,7 @@ impl Route {
     /// The route with its parameters left out: a label for metrics.
     pub(crate) fn pattern(&self) -> &'static str {
         match self {
-            Self::Room(_) | Self::V1 | Self::Events | Self::Echo => self.label().route,
+            Self::Room(_) | Self::V1 | Self::SocketIo | Self::Events | Self::Echo => self.label().route,
             Self::Page(file) => file.path,
             Self::Commands => "/v1/commands",
             Self::Api(_) => "/api/v1",

@@ -11,6 +11,7 @@ use crate::throttle::Verdict;
 use crate::{Settings, http};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 use std::{fmt, io};
@@ -19,6 +20,7 @@ use vaiven::server::{
 };
 use vaiven::{CloseCode, WebSocket};
 use vaiven_hub::OpenError;
+use vaiven_socketio::engine::Head;
 
 /// A server that listens. [`run`](Self::run) serves.
 #[derive(Debug)]
@@ -188,15 +190,25 @@ fn observe(app: &App, event: &ServerEvent<'_>) {
 fn serve(app: Arc<App>, handshake: Handshake) -> impl Future<Output = ()> + Send {
     let opening = Box::pin(open(app, handshake));
     async move {
-        if let Some(mut opened) = opening.await {
-            let (plan, socket) = &mut *opened;
-            plan.run(socket).await;
+        match opening.await {
+            Some(Opened::Planned(mut opened)) => {
+                let (plan, socket) = &mut *opened;
+                plan.run(socket).await;
+            }
+            Some(Opened::SocketIo(running)) => running.await,
+            None => {}
         }
     }
 }
 
+/// A WebSocket that was accepted, and what it is to do.
+enum Opened {
+    Planned(Box<(Plan, WebSocket)>),
+    SocketIo(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
 /// Accepts a WebSocket; everything else is hyper's, until its end.
-async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocket)>> {
+async fn open(app: Arc<App>, mut handshake: Handshake) -> Option<Opened> {
     let ip = handshake.client_ip().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let peer = Peer { ip, scheme: handshake.scheme() };
     let (error, pattern) = match Route::of(handshake.request().path()) {
@@ -207,12 +219,34 @@ async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocke
                     Ok(())
                 };
                 match handshake.accept_with(decide).await {
-                    Ok(socket) => return Some(Box::new((plan, socket))),
+                    Ok(socket) => return Some(Opened::Planned(Box::new((plan, socket)))),
                     Err(error) => (error, route.pattern()),
                 }
             }
             Err(refusal) => (handshake.refuse(refusal).await, route.pattern()),
         },
+        Some(route @ Route::SocketIo) if handshake.request().wants_websocket() => {
+            let judged = opening(&handshake).check_page(&app, peer);
+            let head = Head::of_handshake(&handshake);
+            let opened = match judged {
+                Ok(()) => app.socketio.engine().open_websocket(&head).await.ok(),
+                Err(_) => None,
+            };
+            let Some(opened) = opened else {
+                // What is wrong stands in the answer to the request, which is hyper's.
+                Box::pin(http::serve(app, handshake.into_parts(), peer)).await;
+                return None;
+            };
+            handshake.set_config(Arc::clone(&app.socketio_config));
+            let decide = |_: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
+                opened.accept(acceptance);
+                Ok(())
+            };
+            match handshake.accept_with(decide).await {
+                Ok(socket) => return Some(Opened::SocketIo(Box::pin(opened.run(socket)))),
+                Err(error) => (error, route.pattern()),
+            }
+        }
         None if handshake.request().wants_websocket() => {
             (handshake.refuse(Refusal::not_found()).await, "none")
         }

@@ -146,14 +146,14 @@ impl Wire for Exact {
         "exact"
     }
 
-    fn publication(&self, _channel: &ChannelName, publication: &Publication) -> Option<Message> {
-        let at = publication.position.as_ref()?;
+    fn publication(&self, _channel: &ChannelName, publication: &Publication) -> Vec<Message> {
+        let Some(at) = &publication.position else { return Vec::new() };
         let data = std::str::from_utf8(publication.data.bytes()).unwrap();
-        Some(Message::text(format!("{} {} {data}", at.epoch.as_str(), at.offset)))
+        vec![Message::text(format!("{} {} {data}", at.epoch.as_str(), at.offset))]
     }
 
-    fn presence(&self, _channel: &ChannelName, _change: &PresenceChange) -> Option<Message> {
-        None
+    fn presence(&self, _channel: &ChannelName, _change: &PresenceChange) -> Vec<Message> {
+        Vec::new()
     }
 }
 

@@ -66,28 +66,28 @@ impl Wire for Plain {
         "plain"
     }
 
-    fn publication(&self, _channel: &ChannelName, publication: &Publication) -> Option<Message> {
+    fn publication(&self, _channel: &ChannelName, publication: &Publication) -> Vec<Message> {
         let data = String::from_utf8(publication.data.bytes().to_vec()).unwrap();
         assert!(data != "panic", "the wire panics when it is told to");
         let offset = publication.position.as_ref().map_or(String::new(), |at| format!("{} ", at.offset));
         let removed = if publication.removed { "-" } else { "" };
         let key = publication.key.as_ref().map_or(String::new(), |key| format!("{removed}{key}="));
-        Some(Message::text(format!("{offset}{key}{data}")))
+        vec![Message::text(format!("{offset}{key}{data}"))]
     }
 
-    fn presence(&self, _channel: &ChannelName, change: &PresenceChange) -> Option<Message> {
+    fn presence(&self, _channel: &ChannelName, change: &PresenceChange) -> Vec<Message> {
         let names = |sign: char, members: &[vaiven_hub::Member]| {
             let mut names: Vec<_> =
                 members.iter().map(|member| format!("{sign}{} ", member.client)).collect();
             names.sort();
             names.concat()
         };
-        Some(Message::text(format!(
+        vec![Message::text(format!(
             "{}{}{}",
             names('+', &change.joined),
             names('-', &change.left),
             change.count
-        )))
+        ))]
     }
 }
 

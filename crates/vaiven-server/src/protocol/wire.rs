@@ -18,22 +18,22 @@ impl Wire for V1 {
         super::SUBPROTOCOL
     }
 
-    fn publication(&self, channel: &ChannelName, publication: &Publication) -> Option<Message> {
+    fn publication(&self, channel: &ChannelName, publication: &Publication) -> Vec<Message> {
         let said = Said { kind: Some("message"), channel: Some(channel.as_str()), ..Said::of(publication) };
-        Some(match &publication.data {
+        vec![match &publication.data {
             Data::Json(_) => said.to_message(None),
             Data::Binary(bytes) => said.to_message(Some(bytes)),
-        })
+        }]
     }
 
-    fn presence(&self, channel: &ChannelName, change: &PresenceChange) -> Option<Message> {
+    fn presence(&self, channel: &ChannelName, change: &PresenceChange) -> Vec<Message> {
         let reply = Reply::PresenceChanged(PresenceChanged {
             channel: channel.as_str(),
             count: change.count,
             joined: change.joined.iter().map(Person::of).collect(),
             left: change.left.iter().map(Person::of).collect(),
         });
-        Some(reply.to_message())
+        vec![reply.to_message()]
     }
 }
 
@@ -42,24 +42,25 @@ impl Wire for Plain {
         "plain"
     }
 
-    fn publication(&self, _: &ChannelName, publication: &Publication) -> Option<Message> {
+    fn publication(&self, _: &ChannelName, publication: &Publication) -> Vec<Message> {
         // What is said beside the conversation, as who is writing, has no word of its own here.
         if publication.removed || publication.ephemeral {
-            return None;
+            return Vec::new();
         }
-        Some(match &publication.data {
-            Data::Binary(bytes) => Message::Binary(bytes.clone()),
+        let message = match &publication.data {
+            Data::Binary(bytes) => Some(Message::Binary(bytes.clone())),
             Data::Json(json) => match serde_json::from_slice::<String>(json) {
-                Ok(text) => Message::text(text),
+                Ok(text) => Some(Message::text(text)),
                 // It is validated JSON, hence UTF-8.
-                Err(_) => Message::Text(json.clone().try_into().ok()?),
+                Err(_) => json.clone().try_into().ok().map(Message::Text),
             },
-        })
+        };
+        message.into_iter().collect()
     }
 
     /// Plain clients have no word for it.
-    fn presence(&self, _: &ChannelName, _: &PresenceChange) -> Option<Message> {
-        None
+    fn presence(&self, _: &ChannelName, _: &PresenceChange) -> Vec<Message> {
+        Vec::new()
     }
 }
 

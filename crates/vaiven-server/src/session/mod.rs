@@ -12,7 +12,7 @@ mod v1;
 
 pub(crate) use commands::publish_code;
 pub(crate) use outlet::{ClientOutlet, Farewell};
-pub(crate) use registry::{SessionInfo, Sessions, Which};
+pub(crate) use registry::{EndFrom, Registered, SessionInfo, Sessions, Which};
 pub(crate) use room::Seat;
 use v1::converse;
 
@@ -24,7 +24,6 @@ use crate::route::Route;
 use counted::{Counted, Way};
 use futures_core::Stream;
 use inbox::Inbox;
-use registry::EndFrom;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! All connections that are open, so that they can be shown, and ended from outside.
 
+use super::SENT_AWAY;
 use super::outlet::{ClientOutlet, Farewell};
 use futures_util::task::AtomicWaker;
 use slab::Slab;
@@ -9,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 use std::time::Instant;
 use tokio::sync::Notify;
-use vaiven::{CloseFrame, Sender};
+use vaiven::{CloseFrame, Sender, Text};
 use vaiven_hub::ChannelName;
+use vaiven_socketio::{DisconnectReason, Io, Socket, SocketId};
 
 /// All open connections.
 #[derive(Debug, Default)]
@@ -55,16 +57,18 @@ struct Who {
 
 /// How a connection is ended from outside.
 #[derive(Debug)]
-pub(super) enum EndFrom {
+pub(crate) enum EndFrom {
     /// By a Close frame at once.
     Sender(Sender),
+    /// By the end of its connection, with which its client comes back.
+    SocketIo(Box<(Io, Text, SocketId)>),
     /// By its session, which answers what is under way first.
     Session(Box<SessionEnd>),
 }
 
 /// How a session is told to end.
 #[derive(Debug)]
-pub(super) struct SessionEnd {
+pub(crate) struct SessionEnd {
     outlet: Arc<ClientOutlet>,
     farewell: Mutex<Option<Farewell>>,
     waker: AtomicWaker,
@@ -95,7 +99,7 @@ pub(crate) enum Which<'a> {
 
 impl Sessions {
     /// Knows a connection, which says later who it is.
-    pub(super) fn enter(
+    pub(crate) fn enter(
         self: &Arc<Self>,
         end: EndFrom,
         route: &'static str,
@@ -197,6 +201,8 @@ impl Entry {
         let who = self.lock().as_deref().cloned().unwrap_or_default();
         let waiting = match &self.end {
             EndFrom::Sender(sender) => sender.buffered_amount(),
+            // What waits is with the transport of the moment.
+            EndFrom::SocketIo(_) => 0,
             EndFrom::Session(session) => session.outlet.waiting(),
         };
         SessionInfo {
@@ -214,6 +220,16 @@ impl Entry {
     fn end(&self, told: Farewell) {
         match &self.end {
             EndFrom::Sender(sender) => sender.close(Some(&CloseFrame::new(told.code, told.reason))),
+            EndFrom::SocketIo(socket) => {
+                let (io, namespace, id) = &**socket;
+                let Some(socket) = io.socket(namespace, id.as_str()) else { return };
+                // Who is sent away for good is told so; others come back by themselves.
+                if told.code == SENT_AWAY.code {
+                    socket.disconnect_client();
+                } else {
+                    socket.outlet().end(DisconnectReason::ServerShuttingDown);
+                }
+            }
             EndFrom::Session(session) => {
                 let SessionEnd { farewell, waker, .. } = &**session;
                 farewell.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(told);
@@ -224,6 +240,11 @@ impl Entry {
 }
 
 impl EndFrom {
+    /// By the end of the connection of a socket, which this does not keep.
+    pub(crate) fn socket_io(socket: &Socket) -> Option<Self> {
+        Some(Self::SocketIo(Box::new((socket.io()?, socket.namespace().clone(), socket.id().clone()))))
+    }
+
     /// By the session that talks through this outlet.
     pub(super) fn session(outlet: &Arc<ClientOutlet>) -> Self {
         Self::Session(Box::new(SessionEnd {
@@ -236,7 +257,7 @@ impl EndFrom {
 
 impl Registered {
     /// Says who it is.
-    pub(super) fn introduce(&self, client: &Arc<str>, user: Option<&Arc<str>>, token_id: Option<&Arc<str>>) {
+    pub(crate) fn introduce(&self, client: &Arc<str>, user: Option<&Arc<str>>, token_id: Option<&Arc<str>>) {
         self.entry.change(|who| {
             who.client = Some(Arc::clone(client));
             who.user = user.cloned();
@@ -250,7 +271,7 @@ impl Registered {
     }
 
     /// Says that it is subscribed to a channel.
-    pub(super) fn joined(&self, channel: &ChannelName) {
+    pub(crate) fn joined(&self, channel: &ChannelName) {
         self.entry.change(|who| who.channels.push(channel.clone()));
     }
 

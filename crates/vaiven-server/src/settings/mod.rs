@@ -27,6 +27,7 @@ use vaiven::server::{
     TlsError, TrustedProxies,
 };
 use vaiven::{DeflateConfig, KeepaliveConfig, Limits};
+use vaiven_hub::ChannelName;
 
 /// Settings of a server. What each means, and why its default is what it is, stands in [`SETTINGS`].
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +58,8 @@ pub struct Settings {
     pub token_cookie: Option<String>,
     pub auth_url: Option<Url>,
     pub auth_timeout: Duration,
+    pub socketio_room: ChannelName,
+    pub socketio_url: Option<Url>,
     pub api_keys: Vec<Secret>,
     pub metrics_from: AllowedFrom,
     pub admin_key: Option<Secret>,
@@ -260,6 +263,8 @@ impl Settings {
             token_cookie: None,
             auth_url: None,
             auth_timeout: Duration::from_secs(5),
+            socketio_room: ChannelName::parse("socketio").expect("it is a name"),
+            socketio_url: None,
             api_keys: Vec::new(),
             metrics_from: AllowedFrom::Loopback,
             admin_key: None,

@@ -137,6 +137,12 @@ settings! {
         auth_timeout: "SECONDS",
             "How long the backend may take to answer",
             "Longer than a query of a database; then the answer is no.";
+        socketio_room: "ROOM",
+            "Room that clients of Socket.IO are in that name none: their namespace `/`",
+            "So that a front end which only calls `io()` works at once. Every other room is the namespace `/c/ROOM`.";
+        socketio_url: "URL",
+            "Backend that is told what clients of Socket.IO say in the namespace `/`, and says what comes of it",
+            "None, and then it is published in `socketio_room`. docs/socketio.md says what is asked and what may be answered.";
         api_keys: "KEYS",
             "Keys of the HTTP API, of which each request needs one",
             "None, and then the HTTP API is closed. 32 characters at least, better set in the environment than here.";

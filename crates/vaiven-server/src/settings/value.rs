@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 use vaiven::server::{ForwardedField, IpNetwork};
+use vaiven_hub::ChannelName;
 
 /// A value as it was written in a file, in a variable or behind a flag.
 #[derive(Clone, Debug, PartialEq)]
@@ -246,6 +247,19 @@ fn secret(text: &str) -> Result<Secret, String> {
         ));
     }
     Ok(Secret(text.to_owned()))
+}
+
+impl Field for ChannelName {
+    const KIND: Kind = Kind::Text;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        let name = text::<Self>(value)?;
+        Self::parse(name).map_err(|error| format!("`{name}` is no name of a room: {error}"))
+    }
+
+    fn show(&self) -> String {
+        format!("\"{}\"", self.as_str())
+    }
 }
 
 impl Field for Option<Secret> {

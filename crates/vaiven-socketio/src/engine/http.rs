@@ -38,6 +38,12 @@ impl Body for EngineBody {
     }
 }
 
+impl From<EngineBody> for Full<Bytes> {
+    fn from(body: EngineBody) -> Self {
+        body.0
+    }
+}
+
 impl From<String> for EngineBody {
     fn from(text: String) -> Self {
         Self(Full::from(text))

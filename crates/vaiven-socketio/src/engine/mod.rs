@@ -36,6 +36,7 @@ pub use cors::Cors;
 pub use handshake::{Handshake, Headers, Sid};
 pub use head::Head;
 pub use http::EngineBody;
+pub use packet::encode;
 pub use rejection::Rejection;
 pub use sender::{EngineSender, PreparedMessages, SendError};
 pub use serve::serve;

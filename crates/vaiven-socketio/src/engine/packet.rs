@@ -54,8 +54,9 @@ impl Packet {
     }
 }
 
-/// A message of the application as a packet.
-pub(super) fn encode(message: &Message) -> Message {
+/// A message of the application as a packet: what [`EngineSender::try_send_packets`](super::EngineSender::try_send_packets)
+/// takes.
+pub fn encode(message: &Message) -> Message {
     match message {
         Message::Binary(_) => message.clone(),
         Message::Text(text) => {

@@ -45,10 +45,6 @@ impl PreparedMessages {
     pub fn new(messages: &[Message]) -> Self {
         Self(batch(messages.iter().map(packet::encode)))
     }
-
-    fn packets(&self) -> impl Iterator<Item = Message> + Clone {
-        self.0.messages().iter().map(|prepared| prepared.message().clone())
-    }
 }
 
 fn batch(packets: impl Iterator<Item = Message>) -> PreparedBatch {
@@ -107,11 +103,25 @@ impl EngineSender {
         prepared: &PreparedMessages,
         compress: Compress,
     ) -> Result<(), SendError> {
+        self.send_packets(&prepared.0, compress)
+    }
+
+    /// As [`try_send_prepared`](Self::try_send_prepared), of packets that [`encode`](super::encode) made and that were framed
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// As [`try_send_prepared`](Self::try_send_prepared).
+    pub fn try_send_packets(&self, packets: &PreparedBatch) -> Result<(), SendError> {
+        self.send_packets(packets, Compress::Auto)
+    }
+
+    fn send_packets(&self, batch: &PreparedBatch, compress: Compress) -> Result<(), SendError> {
         if let Some(socket) = self.session.socket() {
-            return send_batch(socket, &prepared.0, compress);
+            return send_batch(socket, batch, compress);
         }
-        let queued = self.session.queue(prepared.packets());
-        queued.unwrap_or_else(|| self.upgraded(|socket| send_batch(socket, &prepared.0, compress)))
+        let packets = batch.messages().iter().map(|prepared| prepared.message().clone());
+        let queued = self.session.queue(packets);
+        queued.unwrap_or_else(|| self.upgraded(|socket| send_batch(socket, batch, compress)))
     }
 
     /// Goes on over the WebSocket that the session was given in the meantime.

@@ -2,6 +2,7 @@
 
 use super::{Arguments, EncodeError, binary};
 use bytes::Bytes;
+use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::de::StrRead;
 use serde_json::value::RawValue;
@@ -28,6 +29,36 @@ impl Args {
     )]
     pub fn new(arguments: impl Arguments) -> Result<Self, EncodeError> {
         Self::of(&arguments)
+    }
+
+    /// Arguments of the JSON text of an array, as it stands.
+    ///
+    /// # Errors
+    /// What serde reports where it is none.
+    pub fn from_array(json: &str) -> Result<Self, serde_json::Error> {
+        let elements: Vec<&RawValue> = serde_json::from_str(json)?;
+        let texts: Vec<_> = elements.iter().map(|element| element.get()).collect();
+        Ok(Self { json: Text::from(texts.join(",")), attachments: Vec::new() })
+    }
+
+    /// Arguments of values, one for each.
+    ///
+    /// # Errors
+    /// [`EncodeError`] where serde cannot write one as JSON.
+    pub fn join<T: Serialize>(values: impl IntoIterator<Item = T>) -> Result<Self, EncodeError> {
+        let mut json = Vec::new();
+        let ((), attachments) = binary::collecting(|| {
+            for value in values {
+                if !json.is_empty() {
+                    json.push(b',');
+                }
+                serde_json::to_writer(&mut json, &value)?;
+            }
+            Ok(())
+        })
+        .map_err(EncodeError)?;
+        let json = Text::try_from(Bytes::from(json)).expect("serde_json writes text");
+        Ok(Self { json, attachments })
     }
 
     /// As [`new`](Self::new), of arguments that stay their owner's.

@@ -3,6 +3,7 @@
 use super::{DisconnectReason, Socket};
 use crate::engine::{PreparedMessages, SendError};
 use crate::packet::Parser;
+use vaiven::PreparedBatch;
 
 /// The way to one socket for whoever has packets that were encoded and framed before, for many sockets: neither rooms
 /// nor recovery see what goes this way. Clones lead to the same socket; none of them keeps it.
@@ -50,6 +51,22 @@ impl Outlet {
             return Err(SendError::Closed);
         }
         self.0.client().sender().try_send_prepared(packets)
+    }
+
+    /// As [`try_send`](Self::try_send), of packets that were made by [`encode`](crate::engine::encode) and framed elsewhere.
+    ///
+    /// # Errors
+    /// [`SendError`]: nothing was taken.
+    pub fn try_send_packets(&self, packets: &PreparedBatch) -> Result<(), SendError> {
+        if !self.0.is_connected() {
+            return Err(SendError::Closed);
+        }
+        self.0.client().sender().try_send_packets(packets)
+    }
+
+    /// Waits until the transport has taken everything that was queued, or the connection is over.
+    pub async fn flush(&self) {
+        self.0.client().sender().flush().await;
     }
 
     /// Whether what is sent now is taken by the transport at once.
