@@ -6,7 +6,7 @@ use super::outlet::EventOutlet;
 use super::wire::{self, Events};
 use crate::app::App;
 use crate::auth::{Action, AuthError, Identity, MAX_TOKEN_BYTES};
-use crate::identity::{client_name, maker, random_secret};
+use crate::identity::{client_name, maker, random_name, random_secret};
 use crate::opening::Opening;
 use crate::protocol::code::ErrorCode;
 use crate::rate::Bucket;
@@ -66,7 +66,8 @@ pub(super) struct Refused {
     pub(super) message: String,
 }
 
-/// The private id of a session: a secret, from which the member's name follows, and where it began.
+/// The private id of a session: a secret, from which the member's name follows; what tells this session from others with
+/// the same secret; and where it began.
 struct Pid<'a> {
     secret: &'a str,
     start: Option<&'a str>,
@@ -75,14 +76,16 @@ struct Pid<'a> {
 impl<'a> Pid<'a> {
     /// Reads one that a client shows; none where it is not of this server's making.
     fn read(pid: &'a str) -> Option<Self> {
-        let (secret, start) =
-            pid.split_once('.').map_or((pid, None), |(secret, start)| (secret, Some(start)));
-        let is_one = (16..=64).contains(&secret.len()) && secret.bytes().all(|byte| byte.is_ascii_graphic());
-        is_one.then_some(Self { secret, start })
+        let mut parts = pid.splitn(3, '.');
+        let (secret, _, start) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_secret = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let is_one = (16..=64).contains(&secret.len()) && secret.bytes().all(is_secret);
+        is_one.then_some(Self { secret, start: Some(start).filter(|start| !start.is_empty()) })
     }
 
-    fn write(&self) -> String {
-        self.start.map_or_else(|| self.secret.to_owned(), |start| format!("{}.{start}", self.secret))
+    /// One that never was.
+    fn new_with(secret: &str, start: Option<&str>) -> String {
+        format!("{secret}.{}.{}", random_name(), start.unwrap_or_default())
     }
 }
 
@@ -123,10 +126,10 @@ pub(super) async fn resume(
     let subscription = subscribed.map_err(|error| not_subscribed(&error))?;
     let recovered = subscription.recovered() == Some(true);
     let start = subscription.position().map(wire::offset);
-    // Another name for a session that does not go on: by that the client sees that it has missed something.
-    let pid = match &known {
-        Some(pid) if recovered => pid.write(),
-        _ => Pid { secret: &random_secret(), start: start.as_deref() }.write(),
+    // A session that does not go on is another one: by that the client sees that it has missed something.
+    let pid = match &pid {
+        Some(pid) if recovered => pid.clone(),
+        _ => Pid::new_with(&secret, start.as_deref()).into(),
     };
     let address = socket.handshake().client_ip();
     let maker = maker(identity.user.as_deref(), address);
@@ -141,7 +144,7 @@ pub(super) async fn resume(
         channel,
         identity,
     });
-    Ok(Resumed { pid: pid.into(), recovered, replay: Vec::new() })
+    Ok(Resumed { pid, recovered, replay: Vec::new() })
 }
 
 /// Who a client is: by the token of its `auth` payload, or by what its first request shows.
@@ -348,5 +351,25 @@ fn close_code(reason: DisconnectReason) -> vaiven::CloseCode {
         DisconnectReason::ParseError => CloseCode::PROTOCOL,
         DisconnectReason::HandlerPanicked => CloseCode::INTERNAL,
         _ => CloseCode::ABNORMAL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_id_says_the_secret_and_the_beginning() {
+        let secret = random_secret();
+        let pid = Pid::new_with(&secret, Some("ab:7"));
+        let read = Pid::read(&pid).unwrap();
+        assert_eq!((read.secret, read.start), (&*secret, Some("ab:7")));
+        assert_ne!(pid, Pid::new_with(&secret, Some("ab:7")));
+        assert_eq!(Pid::read(&Pid::new_with(&secret, None)).unwrap().start, None);
+        for bad in
+            ["", "a.b.c", "0123456789abcdef", "0123456789abcd\0f.x.y", &format!("{}.x.y", "a".repeat(65))]
+        {
+            assert!(Pid::read(bad).is_none(), "{bad}");
+        }
     }
 }
