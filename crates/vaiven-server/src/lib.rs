@@ -43,6 +43,7 @@ pub mod settings;
 mod store;
 mod stream;
 mod throttle;
+mod traces;
 
 pub use drain::Drained;
 pub use environment::Environment;
@@ -50,3 +51,5 @@ pub use reload::Reload;
 pub use server::{Server, StartError};
 pub use service::Service;
 pub use settings::Settings;
+pub use traces::Traces;
+pub use vaiven_hub::TRACE_TARGET;

@@ -8,12 +8,13 @@ use crate::route::Route;
 use crate::service::Service;
 use crate::session::Plan;
 use crate::throttle::Verdict;
-use crate::{Settings, http};
+use crate::{Settings, http, traces};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use std::{fmt, io};
+use tracing::Instrument;
 use vaiven::server::{
     AcceptError, Acceptance, Handshake, Refusal, Scheme, Server as Listener, ServerEvent, TlsError, Upgrade,
 };
@@ -200,19 +201,20 @@ async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocke
     let ip = handshake.client_ip().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let peer = Peer { ip, scheme: handshake.scheme() };
     let (error, pattern) = match Route::of(handshake.request().path()) {
-        Some(route) if route.is_websocket() => match opening(&handshake).plan(&app, &route, peer).await {
-            Ok(plan) => {
-                let decide = |upgrade: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
-                    accept(&route, upgrade, acceptance);
-                    Ok(())
-                };
-                match handshake.accept_with(decide).await {
-                    Ok(socket) => return Some(Box::new((plan, socket))),
-                    Err(error) => (error, route.pattern()),
-                }
+        Some(route) if route.is_websocket() => {
+            let span = traces::handshake(route.pattern());
+            let shaken = shake_hands(&app, handshake, &route, peer).instrument(span.clone()).await;
+            match &shaken {
+                Ok(_) => traces::answered(&span, 101),
+                Err(AcceptError::Refused(refusal)) => traces::answered(&span, refusal.status()),
+                // The client was gone before it could be answered.
+                Err(_) => {}
             }
-            Err(refusal) => (handshake.refuse(refusal).await, route.pattern()),
-        },
+            match shaken {
+                Ok(opened) => return Some(opened),
+                Err(error) => (error, route.pattern()),
+            }
+        }
         None if handshake.request().wants_websocket() => {
             (handshake.refuse(Refusal::not_found()).await, "none")
         }
@@ -226,6 +228,25 @@ async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocke
         log_refusal(&app, &refusal, peer.ip, pattern);
     }
     None
+}
+
+/// Answers the opening handshake of a WebSocket.
+async fn shake_hands(
+    app: &Arc<App>,
+    handshake: Handshake,
+    route: &Route,
+    peer: Peer,
+) -> Result<Box<(Plan, WebSocket)>, AcceptError> {
+    match opening(&handshake).plan(app, route, peer).await {
+        Ok(plan) => {
+            let decide = |upgrade: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
+                accept(route, upgrade, acceptance);
+                Ok(())
+            };
+            Ok(Box::new((plan, handshake.accept_with(decide).await?)))
+        }
+        Err(refusal) => Err(handshake.refuse(refusal).await),
+    }
 }
 
 fn opening(handshake: &Handshake) -> Opening<'_> {

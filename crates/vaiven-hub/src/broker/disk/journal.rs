@@ -5,6 +5,7 @@
 
 use super::store::{Fault, Makes, Store};
 use super::{DiskConfig, Fsync, NodeRef, OpenError, StoreFigures};
+use crate::TRACE_TARGET;
 use crate::clock::Clock;
 use crate::publishing::Acknowledgement;
 use crate::{BrokerError, ChannelName, History, HistoryQuery, Position, Publication, Publish, PublishError};
@@ -279,6 +280,8 @@ impl Journal {
         if group.is_empty() {
             return;
         }
+        let len = i64::try_from(group.len()).unwrap_or(i64::MAX);
+        let _span = tracing::info_span!(target: TRACE_TARGET, "commit", publications = len).entered();
         let (publishes, acknowledgements): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         let outcome = match self.ends_of(&publishes) {
             Ok(ends) => self.append(publishes.clone(), ends),
