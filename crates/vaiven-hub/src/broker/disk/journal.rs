@@ -3,7 +3,8 @@
 //! When a group cannot be committed nobody hears of it but its publishers. After a failure that leaves it open what was
 //! written, the store is closed, opened anew, and the channels of the group begin other epochs.
 
-use super::store::{Fault, Makes, Store};
+use super::census::Makes;
+use super::store::{Fault, Store};
 use super::{DiskConfig, Fsync, NodeRef, OpenError, StoreFigures};
 use crate::TRACE_TARGET;
 use crate::clock::Clock;
