@@ -25,6 +25,8 @@ mod drain;
 mod environment;
 mod events;
 mod fetch;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod identity;
 mod memory;

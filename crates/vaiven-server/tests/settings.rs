@@ -252,9 +252,8 @@ fn the_standards_variable_for_a_collector_counts_where_nothing_else_names_one() 
         "VAIVEN_OTLP_ENDPOINT" => Some("https://ours.example".to_owned()),
         name => standard(name),
     };
-    let endpoint = |settings: Result<Settings, Vec<String>>| {
-        settings.unwrap().otlp_endpoint.map(|url| url.to_string())
-    };
+    let endpoint =
+        |settings: Result<Settings, Vec<String>>| settings.unwrap().otlp_endpoint.map(|url| url.to_string());
     assert_eq!(endpoint(load(None, |_| None, |_| None)), None);
     assert_eq!(endpoint(load(None, standard, |_| None)).as_deref(), Some("http://localhost:4318/"));
     assert_eq!(endpoint(load(None, both, |_| None)).as_deref(), Some("https://ours.example/"));
