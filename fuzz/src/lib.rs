@@ -7,6 +7,7 @@ mod header;
 mod inflate;
 mod operations;
 mod round_trip;
+mod v1_command;
 
 pub use decode::{decode_client, decode_server};
 pub use handshake::{handshake_client, handshake_server};
@@ -14,6 +15,7 @@ pub use header::header;
 pub use inflate::inflate;
 pub use operations::operations;
 pub use round_trip::round_trip;
+pub use v1_command::v1_command;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use vaiven_proto::deflate::{DeflateParams, WindowBits};

@@ -9,10 +9,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use vaiven::CloseCode;
 use vaiven_server::settings::{self, Kind, LogFormat, LogLevel, Profile, SETTINGS, Setting};
-use vaiven_server::{Server, Settings};
+use vaiven_server::{Server, Settings, TRACE_TARGET, Traces};
 
 /// EX_OSERR of sysexits.h: the system refuses, as when a port is in use.
 const EXIT_OS: u8 = 71;
@@ -81,9 +84,17 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
         say("vaiven: the configuration is right");
         return ExitCode::SUCCESS;
     }
-    log(&settings);
     let served = runtime().map_err(|error| format!("cannot start: {error}")).and_then(|runtime| {
+        let traces = {
+            let _within = runtime.enter();
+            Traces::new(&settings)?
+        };
+        log(&settings, traces.as_ref());
         let outcome = runtime.block_on(serve(settings));
+        if let Some(traces) = traces {
+            // The last spans tell of the end. They are sent on the runtime, which this thread may be.
+            let _ = runtime.block_on(runtime.spawn_blocking(move || traces.flush()));
+        }
         // Connections that did not close in time are not waited for.
         runtime.shutdown_background();
         outcome
@@ -113,7 +124,7 @@ fn runtime() -> std::io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-fn log(settings: &Settings) {
+fn log(settings: &Settings, traces: Option<&Traces>) {
     let level = match settings.log_level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -123,11 +134,15 @@ fn log(settings: &Settings) {
     };
     let colours =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level);
-    match settings.log_format {
-        LogFormat::Human => builder.with_ansi(colours).with_target(false).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.log_format {
+        LogFormat::Human => lines.with_ansi(colours).with_target(false).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    // Spans are for traces. Where there is nobody else who wants them they cost next to nothing.
+    let wanted = Targets::new().with_default(level).with_target(TRACE_TARGET, LevelFilter::OFF);
+    let lines = lines.with_filter(wanted);
+    tracing_subscriber::registry().with(lines).with(traces.map(Traces::layer)).init();
 }
 
 async fn serve(settings: Settings) -> Result<ExitCode, String> {

@@ -50,6 +50,9 @@ mod subscription;
 mod turn;
 mod wire;
 
+/// The target of spans that are for traces, and not for logs.
+pub const TRACE_TARGET: &str = "vaiven_trace";
+
 pub use broker::{
     BoxFuture, Broker, BrokerError, DiskBroker, DiskConfig, Fsync, MemoryBroker, Node, OpenError, Publish,
     Retention, StoreError, StoreFigures,

@@ -1,9 +1,10 @@
 //! Requests of the server to others, over HTTP and HTTPS: the keys of an issuer, the word of a backend. Each is bounded
 //! in time and in bytes.
 
+use crate::traces;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -45,6 +46,8 @@ impl fmt::Display for FetchError {
     }
 }
 
+impl Error for FetchError {}
+
 impl Fetcher {
     pub(crate) fn new(timeout: Duration, max_bytes: usize) -> Self {
         Self { client: OnceLock::new(), timeout, max_bytes }
@@ -55,20 +58,23 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError`].
     pub(crate) async fn get(&self, url: &Url) -> Result<Fetched, FetchError> {
-        self.request(Method::GET, url, Bytes::new()).await
+        self.ask(Method::GET, url, Bytes::new()).await
     }
 
-    /// POST of JSON.
+    /// POST of JSON, which names the span of the moment.
     ///
     /// # Errors
     /// [`FetchError`].
     pub(crate) async fn post(&self, url: &Url, json: String) -> Result<Fetched, FetchError> {
-        self.request(Method::POST, url, json.into()).await
+        self.ask(Method::POST, url, json.into()).await
     }
 
-    async fn request(&self, method: Method, url: &Url, body: Bytes) -> Result<Fetched, FetchError> {
-        let client = self.client.get_or_init(client).as_ref().map_err(|error| FetchError(error.clone()))?;
-        let mut request = Request::new(Full::new(body));
+    async fn ask(&self, method: Method, url: &Url, body: Bytes) -> Result<Fetched, FetchError> {
+        let mut request = Request::new(body);
+        // Whoever gives out keys is no part of what is traced.
+        if method == Method::POST {
+            traces::inject(request.headers_mut());
+        }
         *request.method_mut() = method;
         *request.uri_mut() = url.as_str().parse().map_err(|error| FetchError(format!("{error}")))?;
         let fields = [
@@ -77,12 +83,23 @@ impl Fetcher {
             (USER_AGENT, HeaderValue::from_static("vaiven")),
         ];
         request.headers_mut().extend(fields);
+        let response = self.send(request).await?;
+        Ok(Fetched { status: response.status().as_u16(), body: response.into_body() })
+    }
+
+    /// Any request.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, FetchError> {
+        let client = self.client.get_or_init(client).as_ref().map_err(|error| FetchError(error.clone()))?;
         let answered = async {
-            let response = client.request(request).await.map_err(|error| with_causes(&error))?;
-            let status = response.status().as_u16();
-            let body = Limited::new(response.into_body(), self.max_bytes).collect().await;
+            let response =
+                client.request(request.map(Full::new)).await.map_err(|error| with_causes(&error))?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, self.max_bytes).collect().await;
             let body = body.map_err(|error| FetchError(error.to_string()))?.to_bytes();
-            Ok(Fetched { status, body })
+            Ok(Response::from_parts(head, body))
         };
         let late = || FetchError(format!("no answer in {} s", self.timeout.as_secs_f32()));
         tokio::time::timeout(self.timeout, answered).await.map_err(|_| late())?

@@ -11,7 +11,7 @@ use crate::opening::{Opening, accept};
 use crate::pages::{CONTENT_SECURITY_POLICY, entity_tag};
 use crate::route::Route;
 use crate::server::{Peer, log_refusal};
-use crate::stream;
+use crate::{stream, traces};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
@@ -25,6 +25,7 @@ use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument;
 use vaiven::server::{
     Acceptance, HandshakeParts, Place, Refusal, Replay, Scheme, Upgrade, refusal_response, upgrade_with,
 };
@@ -54,7 +55,13 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
     let ending = Arc::clone(&app);
     let service = service_fn(move |request| {
         let (app, place) = (Arc::clone(&app), place.clone());
-        async move { Ok::<_, Infallible>(answer(&app, request, peer, &place).await) }
+        async move {
+            let route = Route::of(request.uri().path());
+            let span = traces::request(&app, &request, route.as_ref().map_or("none", Route::pattern));
+            let answer = answer(&app, request, route, peer, &place).instrument(span.clone()).await;
+            traces::answered(&span, answer.status().as_u16());
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service).with_upgrades());
     // A client that breaks off is no news.
@@ -67,8 +74,13 @@ pub(crate) async fn serve(app: Arc<App>, parts: HandshakeParts, peer: Peer) {
     }
 }
 
-async fn answer(app: &Arc<App>, mut request: Request<Incoming>, peer: Peer, place: &Place) -> Answer {
-    let route = Route::of(request.uri().path());
+async fn answer(
+    app: &Arc<App>,
+    mut request: Request<Incoming>,
+    route: Option<Route>,
+    peer: Peer,
+    place: &Place,
+) -> Answer {
     let pattern = route.as_ref().map_or("none", Route::pattern);
     let headers = request.headers();
     let is_public = peer.scheme == Scheme::Https && has_public_name(headers);

@@ -25,6 +25,8 @@ mod drain;
 mod environment;
 mod events;
 mod fetch;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod identity;
 mod memory;
@@ -43,6 +45,7 @@ mod socketio;
 mod store;
 mod stream;
 mod throttle;
+mod traces;
 
 pub use drain::Drained;
 pub use environment::Environment;
@@ -50,3 +53,5 @@ pub use reload::Reload;
 pub use server::{Server, StartError};
 pub use service::Service;
 pub use settings::Settings;
+pub use traces::Traces;
+pub use vaiven_hub::TRACE_TARGET;

@@ -8,13 +8,14 @@ use crate::route::Route;
 use crate::service::Service;
 use crate::session::Plan;
 use crate::throttle::Verdict;
-use crate::{Settings, http};
+use crate::{Settings, http, traces};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 use std::{fmt, io};
+use tracing::Instrument;
 use vaiven::server::{
     AcceptError, Acceptance, Handshake, Refusal, Scheme, Server as Listener, ServerEvent, TlsError, Upgrade,
 };
@@ -208,42 +209,27 @@ enum Opened {
 }
 
 /// Accepts a WebSocket; everything else is hyper's, until its end.
-async fn open(app: Arc<App>, mut handshake: Handshake) -> Option<Opened> {
+async fn open(app: Arc<App>, handshake: Handshake) -> Option<Opened> {
     let ip = handshake.client_ip().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let peer = Peer { ip, scheme: handshake.scheme() };
     let (error, pattern) = match Route::of(handshake.request().path()) {
-        Some(route) if route.is_websocket() => match opening(&handshake).plan(&app, &route, peer).await {
-            Ok(plan) => {
-                let decide = |upgrade: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
-                    accept(&route, upgrade, acceptance);
-                    Ok(())
-                };
-                match handshake.accept_with(decide).await {
-                    Ok(socket) => return Some(Opened::Planned(Box::new((plan, socket)))),
-                    Err(error) => (error, route.pattern()),
-                }
+        Some(route) if route.is_websocket() => {
+            let span = traces::handshake(route.pattern());
+            let shaken = shake_hands(&app, handshake, &route, peer).instrument(span.clone()).await;
+            match &shaken {
+                Ok(_) => traces::answered(&span, 101),
+                Err(AcceptError::Refused(refusal)) => traces::answered(&span, refusal.status()),
+                // The client was gone before it could be answered.
+                Err(_) => {}
             }
-            Err(refusal) => (handshake.refuse(refusal).await, route.pattern()),
-        },
+            match shaken {
+                Ok(opened) => return Some(Opened::Planned(opened)),
+                Err(error) => (error, route.pattern()),
+            }
+        }
         Some(route @ Route::SocketIo) if handshake.request().wants_websocket() => {
-            let judged = opening(&handshake).check_page(&app, peer);
-            let head = Head::of_handshake(&handshake);
-            let opened = match judged {
-                Ok(()) => app.socketio.engine().open_websocket(&head).await.ok(),
-                Err(_) => None,
-            };
-            let Some(opened) = opened else {
-                // What is wrong stands in the answer to the request, which is hyper's.
-                Box::pin(http::serve(app, handshake.into_parts(), peer)).await;
-                return None;
-            };
-            handshake.set_config(Arc::clone(&app.socketio_config));
-            let decide = |_: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
-                opened.accept(acceptance);
-                Ok(())
-            };
-            match handshake.accept_with(decide).await {
-                Ok(socket) => return Some(Opened::SocketIo(Box::pin(opened.run(socket)))),
+            match open_socketio(&app, handshake, peer).await {
+                Ok(opened) => return opened,
                 Err(error) => (error, route.pattern()),
             }
         }
@@ -260,6 +246,50 @@ async fn open(app: Arc<App>, mut handshake: Handshake) -> Option<Opened> {
         log_refusal(&app, &refusal, peer.ip, pattern);
     }
     None
+}
+
+/// Answers the opening handshake of a WebSocket.
+async fn shake_hands(
+    app: &Arc<App>,
+    handshake: Handshake,
+    route: &Route,
+    peer: Peer,
+) -> Result<Box<(Plan, WebSocket)>, AcceptError> {
+    match opening(&handshake).plan(app, route, peer).await {
+        Ok(plan) => {
+            let decide = |upgrade: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
+                accept(route, upgrade, acceptance);
+                Ok(())
+            };
+            Ok(Box::new((plan, handshake.accept_with(decide).await?)))
+        }
+        Err(refusal) => Err(handshake.refuse(refusal).await),
+    }
+}
+
+/// Accepts a WebSocket of Socket.IO's. What is wrong stands in the answer to the request, which is hyper's.
+async fn open_socketio(
+    app: &Arc<App>,
+    mut handshake: Handshake,
+    peer: Peer,
+) -> Result<Option<Opened>, AcceptError> {
+    let judged = opening(&handshake).check_page(app, peer);
+    let head = Head::of_handshake(&handshake);
+    let opened = match judged {
+        Ok(()) => app.socketio.engine().open_websocket(&head).await.ok(),
+        Err(_) => None,
+    };
+    let Some(opened) = opened else {
+        Box::pin(http::serve(Arc::clone(app), handshake.into_parts(), peer)).await;
+        return Ok(None);
+    };
+    handshake.set_config(Arc::clone(&app.socketio_config));
+    let decide = |_: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
+        opened.accept(acceptance);
+        Ok(())
+    };
+    let socket = handshake.accept_with(decide).await?;
+    Ok(Some(Opened::SocketIo(Box::pin(opened.run(socket)))))
 }
 
 fn opening(handshake: &Handshake) -> Opening<'_> {

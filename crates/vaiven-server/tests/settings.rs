@@ -245,6 +245,28 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
+fn the_standards_variable_for_a_collector_counts_where_nothing_else_names_one() {
+    let standard =
+        |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://localhost:4318".to_owned());
+    let both = |name: &str| match name {
+        "VAIVEN_OTLP_ENDPOINT" => Some("https://ours.example".to_owned()),
+        name => standard(name),
+    };
+    let endpoint =
+        |settings: Result<Settings, Vec<String>>| settings.unwrap().otlp_endpoint.map(|url| url.to_string());
+    assert_eq!(endpoint(load(None, |_| None, |_| None)), None);
+    assert_eq!(endpoint(load(None, standard, |_| None)).as_deref(), Some("http://localhost:4318/"));
+    assert_eq!(endpoint(load(None, both, |_| None)).as_deref(), Some("https://ours.example/"));
+    let files = Files::new("collector");
+    let file = files.write("collector.toml", "otlp_endpoint = \"https://file.example\"\n");
+    let from_file = load(Some(Path::new(&file)), standard, |_| None);
+    assert_eq!(endpoint(from_file).as_deref(), Some("https://file.example/"));
+    let wrong = |name: &str| standard(name).map(|_| "no URL".to_owned());
+    let problems = load(None, wrong, |_| None).unwrap_err();
+    assert!(problems[0].starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: otlp_endpoint"), "{problems:?}");
+}
+
+#[test]
 fn the_documentation_of_the_settings_is_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
     if std::env::var_os("WRITE_DOCS").is_some() {

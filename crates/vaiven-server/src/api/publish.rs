@@ -5,6 +5,7 @@ use super::{ApiError, Result, ShownError, json};
 use crate::app::App;
 use crate::http::Answer;
 use crate::protocol::code::ErrorCode;
+use crate::traces;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use tracing::Instrument;
 use vaiven_hub::{ChannelName, Data, IdempotencyKey, NewPublication, PublishError, Published};
 
 /// The most publications of one request.
@@ -90,7 +92,7 @@ pub(super) async fn one(app: &App, request: Request<Incoming>) -> Result<Answer>
     let key = idempotency_key(request.headers())?;
     let body = read(app, request).await?;
     let order = order(parse(&body)?, key.as_deref())?;
-    let published = app.hub.publish(&order.0, order.1).await?;
+    let published = app.hub.publish(&order.0, order.1).instrument(traces::publish(1)).await?;
     Ok(json(&Outcome::of(published)))
 }
 
@@ -107,7 +109,12 @@ pub(super) async fn batch(app: &App, request: Request<Incoming>) -> Result<Answe
         let one = parse(publication.get().as_bytes()).map_err(at)?;
         orders.push(order(one, key.as_deref()).map_err(at)?);
     }
-    Ok(results(app.hub.publish_many(orders).await))
+    Ok(results(publish_all(app, orders).await))
+}
+
+async fn publish_all(app: &App, orders: Vec<Order>) -> Vec<std::result::Result<Published, PublishError>> {
+    let span = traces::publish(orders.len());
+    app.hub.publish_many(orders).instrument(span).await
 }
 
 pub(super) async fn broadcast(app: &App, request: Request<Incoming>) -> Result<Answer> {
@@ -123,7 +130,7 @@ pub(super) async fn broadcast(app: &App, request: Request<Incoming>) -> Result<A
             key.as_deref(),
         )?);
     }
-    Ok(results(app.hub.publish_many(orders).await))
+    Ok(results(publish_all(app, orders).await))
 }
 
 fn check_count(count: usize) -> Result<()> {

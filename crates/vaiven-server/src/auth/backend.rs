@@ -10,11 +10,13 @@ use super::{AuthError, Identity};
 use crate::environment::WallClock;
 use crate::fetch::Fetcher;
 use crate::protocol::reply::to_json;
+use crate::traces;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tracing::Instrument;
 use url::Url;
 
 /// The most questions at a time; who comes later waits for its turn, within the timeout.
@@ -106,7 +108,7 @@ impl Backend {
     async fn ask(&self, question: String) -> Result<bytes::Bytes, AuthError> {
         let asked = async {
             let _turn = self.turns.acquire().await;
-            self.fetcher.post(&self.url, question).await
+            self.fetcher.post(&self.url, question).instrument(traces::ask_backend()).await
         };
         match tokio::time::timeout(self.timeout, asked).await {
             Ok(Ok(answer)) => match answer.status {

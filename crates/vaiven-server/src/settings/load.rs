@@ -45,6 +45,9 @@ impl std::error::Error for FileError {
     }
 }
 
+/// The standard's own variable for the collector of traces.
+const OTLP_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
 /// Loads settings from a file, then from variables and flags, which are looked up by name.
 ///
 /// # Errors
@@ -57,6 +60,13 @@ pub fn load(
     let mut given = Given::default();
     if let Some(path) = file {
         given.read_file(path).map_err(|error| vec![error.to_string()])?;
+    }
+    // The name that all programs have for it; those of ours, which come behind, count before it.
+    if let Some(setting) = SETTINGS.iter().find(|setting| setting.key == "otlp_endpoint")
+        && given.entries.iter().all(|(known, ..)| known.key != setting.key)
+        && let Some(text) = variable(OTLP_VARIABLE)
+    {
+        given.push(setting, &text, Source::Variable(OTLP_VARIABLE.to_owned()));
     }
     for setting in SETTINGS {
         let name = setting.variable();

@@ -161,6 +161,12 @@ settings! {
         log_level: "LEVEL",
             "From which weight on something is logged",
             "What someone who runs the server wants to know, and nothing per connection.";
+        otlp_endpoint: "URL",
+            "Collector of OpenTelemetry to which traces are sent, over HTTP, as http://127.0.0.1:4318",
+            "None, and then nothing is traced. The variable OTEL_EXPORTER_OTLP_ENDPOINT says the same where nothing else does, and OTEL_EXPORTER_OTLP_HEADERS and OTEL_SERVICE_NAME count. Spans are there for handshakes, requests, publications over the HTTP API, commits of the store and questions to auth_url, without payloads, tokens and names of channels.";
+        trace_one_in: "COUNT",
+            "One trace in so many is sent; 1 sends all",
+            "A busy server has more requests than anybody looks at. A request with a key of the HTTP API that continues a trace (`traceparent`) is sent where that one is, and auth_url is told the trace of its question.";
         compression: "BOOL",
             "Whether messages are compressed where the client offers it (permessage-deflate)",
             "Off: it costs memory and time, and mixing secrets with foreign text under compression leaks them.";

@@ -60,7 +60,7 @@ impl TestServer {
     }
 
     pub(crate) async fn wire(&self) -> Wire {
-        Wire { stream: TcpStream::connect(self.address).await.unwrap(), received: BytesMut::new() }
+        Wire::new(TcpStream::connect(self.address).await.unwrap())
     }
 
     /// The request of a client for a path, with further header lines.
@@ -110,6 +110,15 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, received: BytesMut::new() }
+    }
+
+    /// Sends where the server may be gone already.
+    pub(crate) async fn try_send(&mut self, text: &str) -> std::io::Result<()> {
+        self.stream.write_all(text.as_bytes()).await
+    }
+
     pub(crate) async fn send(&mut self, text: &str) {
         self.send_bytes(text.as_bytes()).await;
     }
@@ -120,6 +129,11 @@ impl Wire {
 
     /// One response: its head, and as much body as it announces.
     pub(crate) async fn answer(&mut self) -> String {
+        self.try_answer().await.unwrap()
+    }
+
+    /// The same, or an error where the server ends the connection before.
+    pub(crate) async fn try_answer(&mut self) -> std::io::Result<String> {
         patiently(async {
             loop {
                 let text = String::from_utf8_lossy(&self.received).into_owned();
@@ -130,14 +144,12 @@ impl Wire {
                     let length: usize = length.map_or(0, |length| length.parse().unwrap());
                     let whole = head.len() + 4 + length;
                     if self.received.len() >= whole {
-                        return String::from_utf8(self.received.split_to(whole).to_vec()).unwrap();
+                        return Ok(String::from_utf8(self.received.split_to(whole).to_vec()).unwrap());
                     }
                 }
-                assert_ne!(
-                    self.stream.read_buf(&mut self.received).await.unwrap(),
-                    0,
-                    "the answer ends early: {text}"
-                );
+                if self.stream.read_buf(&mut self.received).await? == 0 {
+                    return Err(std::io::Error::other(format!("the answer ends early: {text}")));
+                }
             }
         })
         .await

@@ -3,9 +3,10 @@
 //! A channel whose history is over is known for a while, so that its count of offsets goes on. Where there is no room,
 //! those go first that were published to longest ago. What is kept never goes.
 
-use super::store::{Fault, signed, unsigned};
-use crate::ChannelName;
+use super::store::{Fault, Row, insert_row, set_meta, signed, unsigned};
+use crate::{ChannelName, Epoch, Maker, PublishError, Retention};
 use rusqlite::{Connection, Transaction};
+use std::collections::HashMap;
 
 /// Channels that are forgotten together: the next ones then find room without a search.
 const FORGOTTEN: usize = 256;
@@ -30,11 +31,11 @@ impl Census {
         Ok(Self { max: max as u64, known: unsigned(known), next_search_ms: 0 })
     }
 
-    pub(super) fn has_room(&self) -> bool {
+    fn has_room(&self) -> bool {
         self.known < self.max
     }
 
-    pub(super) fn added_one(&mut self) {
+    fn added_one(&mut self) {
         self.known += 1;
     }
 
@@ -44,7 +45,7 @@ impl Census {
 
     /// Forgets channels that have no history, that nobody is subscribed to, and of which no idempotency key is known any
     /// more; gives their names.
-    pub(super) fn make_room(
+    fn make_room(
         &mut self,
         transaction: &Transaction<'_>,
         now: u64,
@@ -80,4 +81,57 @@ impl Census {
         self.removed(forgotten.len());
         Ok(forgotten.into_iter().map(|(_, name)| name).collect())
     }
+}
+
+/// Who may make channels, and which of them are in use.
+pub(super) struct Makes<'a> {
+    pub(super) may_make: &'a dyn Fn(&ChannelName, Maker, Retention) -> bool,
+    pub(super) is_in_use: &'a dyn Fn(&ChannelName) -> bool,
+}
+
+/// What a group makes, and counts when it is committed.
+pub(super) struct Makings {
+    now: u64,
+    pub(super) census: Census,
+    pub(super) fresh_epoch: String,
+}
+
+impl Makings {
+    pub(super) fn new(now: u64, census: Census, fresh_epoch: &str) -> Self {
+        Self { now, census, fresh_epoch: fresh_epoch.to_owned() }
+    }
+
+    /// Makes a channel, or says why there can be none.
+    pub(super) fn make(
+        &mut self,
+        transaction: &Transaction<'_>,
+        rows: &mut HashMap<ChannelName, Row>,
+        publish: (&ChannelName, Option<Maker>, Retention),
+        makes: &Makes<'_>,
+    ) -> Result<Result<Row, PublishError>, Fault> {
+        let (channel, maker, retention) = publish;
+        if !self.census.has_room() {
+            let forgotten = self.census.make_room(transaction, self.now, makes.is_in_use)?;
+            if forgotten.is_empty() {
+                return Ok(Err(PublishError::TooManyChannels));
+            }
+            for name in &forgotten {
+                rows.remove(name);
+            }
+            self.fresh_epoch = change_fresh_epoch(transaction)?;
+        }
+        if maker.is_some_and(|maker| !(makes.may_make)(channel, maker, retention)) {
+            return Ok(Err(PublishError::TooManyNewChannels));
+        }
+        self.census.added_one();
+        insert_row(transaction, channel, &self.fresh_epoch).map(Ok)
+    }
+}
+
+/// Begins another epoch for channels that are not known: their names may have been, and must not seem to be the same
+/// channels.
+pub(super) fn change_fresh_epoch(transaction: &Transaction<'_>) -> Result<String, Fault> {
+    let fresh = Epoch::random().as_str().to_owned();
+    set_meta(transaction, "fresh_epoch", &fresh)?;
+    Ok(fresh)
 }

@@ -3,8 +3,10 @@
 //! When a group cannot be committed nobody hears of it but its publishers. After a failure that leaves it open what was
 //! written, the store is closed, opened anew, and the channels of the group begin other epochs.
 
-use super::store::{Fault, Makes, Store};
+use super::census::Makes;
+use super::store::{Fault, Store};
 use super::{DiskConfig, Fsync, NodeRef, OpenError, StoreFigures};
+use crate::TRACE_TARGET;
 use crate::clock::Clock;
 use crate::publishing::Acknowledgement;
 use crate::{BrokerError, ChannelName, History, HistoryQuery, Position, Publication, Publish, PublishError};
@@ -296,6 +298,8 @@ impl Journal {
         if group.is_empty() {
             return;
         }
+        let len = i64::try_from(group.len()).unwrap_or(i64::MAX);
+        let _span = tracing::info_span!(target: TRACE_TARGET, "commit", publications = len).entered();
         let (publishes, acknowledgements): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         let outcome = match self.ends_of(&publishes) {
             Ok(ends) => self.append(publishes.clone(), ends),

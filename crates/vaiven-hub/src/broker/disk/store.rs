@@ -3,14 +3,14 @@
 //! The write-ahead log is why SQLite: what was committed survives the death of the process whether it was fsynced or
 //! not, a commit that fails on a full disk leaves nothing behind, and the newest state is found again without a scan.
 
-use super::census::Census;
+use super::census::{Census, Makes, Makings, change_fresh_epoch};
 use super::record;
 use super::witness::Witness;
 use super::{DiskConfig, OpenError};
 use crate::clock::as_ms;
 use crate::{
-    ChannelName, Epoch, History, HistoryQuery, Maker, Position, Publication, Publish, PublishError,
-    Published, Retention,
+    ChannelName, Epoch, History, HistoryQuery, Position, Publication, Publish, PublishError, Published,
+    Retention,
 };
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
 use std::collections::HashMap;
@@ -75,7 +75,7 @@ pub(super) struct Store {
 
 /// One channel's row.
 #[derive(Clone, Debug)]
-struct Row {
+pub(super) struct Row {
     id: i64,
     epoch: Epoch,
     head: u64,
@@ -216,7 +216,7 @@ impl Store {
         makes: &Makes<'_>,
     ) -> Result<Vec<Outcome>, Fault> {
         let max_bytes = self.max_bytes;
-        let mut makings = Makings { now, census: self.census, fresh_epoch: self.fresh_epoch.clone() };
+        let mut makings = Makings::new(now, self.census, &self.fresh_epoch);
         let transaction = self.connection.unchecked_transaction()?;
         let mut outcomes = Vec::with_capacity(group.len());
         let mut touched: HashMap<ChannelName, Retention> = HashMap::new();
@@ -405,55 +405,6 @@ impl Store {
     }
 }
 
-/// Who may make channels, and which of them are in use.
-pub(super) struct Makes<'a> {
-    pub(super) may_make: &'a dyn Fn(&ChannelName, Maker, Retention) -> bool,
-    pub(super) is_in_use: &'a dyn Fn(&ChannelName) -> bool,
-}
-
-/// What a group makes, and counts when it is committed.
-struct Makings {
-    now: u64,
-    census: Census,
-    fresh_epoch: String,
-}
-
-impl Makings {
-    /// Makes a channel, or says why there can be none.
-    fn make(
-        &mut self,
-        transaction: &Transaction<'_>,
-        rows: &mut HashMap<ChannelName, Row>,
-        publish: (&ChannelName, Option<Maker>, Retention),
-        makes: &Makes<'_>,
-    ) -> Result<Result<Row, PublishError>, Fault> {
-        let (channel, maker, retention) = publish;
-        if !self.census.has_room() {
-            let forgotten = self.census.make_room(transaction, self.now, makes.is_in_use)?;
-            if forgotten.is_empty() {
-                return Ok(Err(PublishError::TooManyChannels));
-            }
-            for name in &forgotten {
-                rows.remove(name);
-            }
-            self.fresh_epoch = change_fresh_epoch(transaction)?;
-        }
-        if maker.is_some_and(|maker| !(makes.may_make)(channel, maker, retention)) {
-            return Ok(Err(PublishError::TooManyNewChannels));
-        }
-        self.census.added_one();
-        insert_row(transaction, channel, &self.fresh_epoch).map(Ok)
-    }
-}
-
-/// Begins another epoch for channels that are not known: their names may have been, and must not seem to be the same
-/// channels.
-fn change_fresh_epoch(transaction: &Transaction<'_>) -> Result<String, Fault> {
-    let fresh = Epoch::random().as_str().to_owned();
-    set_meta(transaction, "fresh_epoch", &fresh)?;
-    Ok(fresh)
-}
-
 /// Where a publication goes.
 struct Place<'a> {
     channel: &'a ChannelName,
@@ -502,7 +453,11 @@ fn append_one(
     Ok(((Ok(published), Some(Arc::new(publication))), added))
 }
 
-fn insert_row(transaction: &Transaction<'_>, channel: &ChannelName, epoch: &str) -> Result<Row, Fault> {
+pub(super) fn insert_row(
+    transaction: &Transaction<'_>,
+    channel: &ChannelName,
+    epoch: &str,
+) -> Result<Row, Fault> {
     let sql = "INSERT INTO channels (name, epoch, head, first, bytes, expires, used) VALUES (?1, ?2, 0, 1, 0, 0, 0)";
     transaction.prepare_cached(sql)?.execute((channel.as_str(), epoch))?;
     Ok(Row { id: transaction.last_insert_rowid(), epoch: Epoch::new(epoch), head: 0, first: 1, bytes: 0 })
@@ -591,7 +546,7 @@ fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>>
     statement.query_row([name], |row| row.get(0)).optional()
 }
 
-fn set_meta(connection: &Connection, name: &str, value: &str) -> rusqlite::Result<()> {
+pub(super) fn set_meta(connection: &Connection, name: &str, value: &str) -> rusqlite::Result<()> {
     connection.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?.execute((name, value))?;
     Ok(())
 }
