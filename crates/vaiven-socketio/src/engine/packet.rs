@@ -1,9 +1,19 @@
 //! One packet of Engine.IO, as a WebSocket carries it: a message with the packet's type before it.
 //!
-//! A text message is a packet whose first character is its type; a binary message is a message of the application.
+//! A text message is a packet whose first character is its type; a binary message is a message of the application. Where
+//! there is only text, bytes stand behind the letter `b` in base64 (RFC 4648 section 4).
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use vaiven::{Message, Text};
+
+/// Clients may leave the padding out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// What a client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +54,10 @@ impl Packet {
                 let rest = text.into_bytes().slice(1..);
                 Ok(Self::Message(Message::Text(Text::try_from(rest).map_err(|_| InvalidPacket)?)))
             }
+            ([b'b', base64 @ ..], _) => {
+                let bytes = BASE64.decode(base64).map_err(|_| InvalidPacket)?;
+                Ok(Self::Message(Message::binary(bytes)))
+            }
             (_, "1") => Ok(Self::Close),
             (_, "2probe") => Ok(Self::Probe),
             (_, "3") => Ok(Self::Pong),
@@ -63,6 +77,29 @@ pub(super) fn encode(message: &Message) -> Message {
             packet.push(b'4');
             packet.extend_from_slice(text.as_bytes());
             Message::Text(Text::try_from(Bytes::from(packet)).expect("it was text and a digit"))
+        }
+    }
+}
+
+/// Writes a packet where there is only text.
+pub(super) fn write_text(packet: &Message, out: &mut String) {
+    match packet {
+        Message::Text(text) => out.push_str(text),
+        Message::Binary(bytes) => {
+            out.push('b');
+            BASE64.encode_string(bytes, out);
+        }
+    }
+}
+
+/// The packet for a client that takes only text.
+pub(super) fn as_text(packet: Message) -> Message {
+    match packet {
+        Message::Text(_) => packet,
+        Message::Binary(_) => {
+            let mut text = String::new();
+            write_text(&packet, &mut text);
+            Message::text(text)
         }
     }
 }

@@ -72,13 +72,12 @@ impl EngineSender {
     /// [`SendError`]: nothing was taken.
     pub fn try_send(&self, messages: &[Message]) -> Result<(), SendError> {
         if let Some(socket) = self.session.socket() {
-            return send_over(socket, messages);
+            return self.send_over(socket, messages);
         }
         // Encoded before the lock is taken.
         let packets: Vec<Message> = messages.iter().map(packet::encode).collect();
-        self.session
-            .queue(packets.into_iter())
-            .unwrap_or_else(|| self.upgraded(|socket| send_over(socket, messages)))
+        let queued = self.session.queue(packets.into_iter());
+        queued.unwrap_or_else(|| self.upgraded(|socket| self.send_over(socket, messages)))
     }
 
     /// Queues messages that were framed once for many, all or none. Over a WebSocket they are written at once, as far as
@@ -88,15 +87,34 @@ impl EngineSender {
     /// [`SendError`]: nothing was taken.
     pub fn try_send_prepared(&self, prepared: &PreparedMessages) -> Result<(), SendError> {
         if let Some(socket) = self.session.socket() {
-            return send_batch(socket, &prepared.0);
+            return self.send_prepared_over(socket, prepared);
         }
         let queued = self.session.queue(prepared.packets());
-        queued.unwrap_or_else(|| self.upgraded(|socket| send_batch(socket, &prepared.0)))
+        queued.unwrap_or_else(|| self.upgraded(|socket| self.send_prepared_over(socket, prepared)))
     }
 
     /// Goes on over the WebSocket that the session was given in the meantime.
     fn upgraded(&self, send: impl FnOnce(&Sender) -> Result<(), SendError>) -> Result<(), SendError> {
         self.session.socket().map_or(Err(SendError::Closed), send)
+    }
+
+    fn send_over(&self, socket: &Sender, messages: &[Message]) -> Result<(), SendError> {
+        match messages {
+            [] => Ok(()),
+            [message] => socket.try_send(self.session.encode(message)).map_err(|error| match error {
+                TrySendError::Full(_) => SendError::Full,
+                TrySendError::Closing(_) => SendError::Closed,
+            }),
+            // Several leave together or not at all.
+            _ => send_batch(socket, &batch(messages.iter().map(|message| self.session.encode(message)))),
+        }
+    }
+
+    fn send_prepared_over(&self, socket: &Sender, prepared: &PreparedMessages) -> Result<(), SendError> {
+        if self.session.takes_only_text() {
+            return send_batch(socket, &batch(prepared.packets().map(packet::as_text)));
+        }
+        send_batch(socket, &prepared.0)
     }
 
     /// Waits until the transport has taken everything that was queued, or the session is over.
@@ -132,18 +150,6 @@ impl EngineSender {
     /// Closes the session: what was queued is still sent, what arrives is dropped.
     pub fn close(&self) {
         self.session.end(EndReason::ForcedClose);
-    }
-}
-
-fn send_over(socket: &Sender, messages: &[Message]) -> Result<(), SendError> {
-    match messages {
-        [] => Ok(()),
-        [message] => socket.try_send(packet::encode(message)).map_err(|error| match error {
-            TrySendError::Full(_) => SendError::Full,
-            TrySendError::Closing(_) => SendError::Closed,
-        }),
-        // Several leave together or not at all.
-        _ => send_batch(socket, &batch(messages.iter().map(packet::encode))),
     }
 }
 

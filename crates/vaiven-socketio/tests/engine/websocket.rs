@@ -60,6 +60,23 @@ async fn several_messages_and_prepared_ones_keep_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_takes_only_text_sends_and_gets_bytes_as_base64() {
+    let (engine, mut observed) = observed(EngineConfig::default());
+    let mut socket = open_websocket(&engine, &format!("{WEBSOCKET}&b64=1")).await.expect("it is let in");
+    text(&mut socket).await;
+    let session = observed.session().await;
+    let bytes = Message::binary(vec![1, 2, 3, 4]);
+    socket.send("bAQIDBA==").await.expect("it is open");
+    assert_eq!(observed.message().await, bytes);
+    session.try_send(std::slice::from_ref(&bytes)).expect("it is open");
+    session.try_send(&["a".into(), bytes.clone()]).expect("it is open");
+    session.try_send_prepared(&PreparedMessages::new(&[bytes, "b".into()])).expect("it is open");
+    for expected in ["bAQIDBA==", "4a", "bAQIDBA==", "bAQIDBA==", "4b"] {
+        assert_eq!(text(&mut socket).await, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn either_side_closes_and_the_reason_says_which() {
     let (engine, mut observed) = observed(EngineConfig::default());
     let by_packet = |socket: WebSocket| async move {
