@@ -17,7 +17,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// What a client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Packet {
+#[non_exhaustive]
+pub enum Packet {
     /// The client is done with the session.
     Close,
     /// Asks whether a transport works, before an upgrade.
@@ -34,9 +35,17 @@ pub(super) enum Packet {
 
 /// It is no packet, or none that a client may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct InvalidPacket;
+pub struct InvalidPacket;
 
-/// Packets of the server that carry nothing.
+impl std::fmt::Display for InvalidPacket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("this is no packet of Engine.IO that a client may send")
+    }
+}
+
+impl std::error::Error for InvalidPacket {}
+
+// Packets of the server that carry nothing.
 pub(super) const CLOSE: Message = Message::Text(Text::from_static("1"));
 pub(super) const PING: Message = Message::Text(Text::from_static("2"));
 pub(super) const PROBE_ANSWER: Message = Message::Text(Text::from_static("3probe"));
@@ -44,7 +53,16 @@ pub(super) const NOOP: Message = Message::Text(Text::from_static("6"));
 
 impl Packet {
     /// The packet that a message of a WebSocket is.
-    pub(super) fn decode(message: Message) -> Result<Self, InvalidPacket> {
+    ///
+    /// ```
+    /// use vaiven_socketio::engine::packet::Packet;
+    /// assert_eq!(Packet::decode("4hola".into()), Ok(Packet::Message("hola".into())));
+    /// assert!(Packet::decode("7".into()).is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidPacket`].
+    pub fn decode(message: Message) -> Result<Self, InvalidPacket> {
         let text = match message {
             Message::Binary(_) => return Ok(Self::Message(message)),
             Message::Text(text) => text,
@@ -69,7 +87,7 @@ impl Packet {
 }
 
 /// A message of the application as a packet.
-pub(super) fn encode(message: &Message) -> Message {
+pub fn encode(message: &Message) -> Message {
     match message {
         Message::Binary(_) => message.clone(),
         Message::Text(text) => {

@@ -8,10 +8,29 @@ const SEPARATOR: u8 = 0x1e;
 
 /// A body that is no payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct InvalidPayload;
+pub struct InvalidPayload;
+
+impl std::fmt::Display for InvalidPayload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("this is no payload of Engine.IO, or one with too many packets")
+    }
+}
+
+impl std::error::Error for InvalidPayload {}
 
 /// The packets of a body, of which there may be `max_packets`.
-pub(super) fn decode(body: &Bytes, max_packets: usize) -> Result<Vec<Packet>, InvalidPayload> {
+///
+/// ```
+/// use vaiven_socketio::engine::packet::Packet;
+/// use vaiven_socketio::engine::payload::decode;
+/// let packets = decode(&"4hola\x1e3".into(), 1_024)?;
+/// assert_eq!(packets, [Packet::Message("hola".into()), Packet::Pong]);
+/// # Ok::<(), vaiven_socketio::engine::payload::InvalidPayload>(())
+/// ```
+///
+/// # Errors
+/// [`InvalidPayload`], where one of the packets is none or there are too many. Nothing of it is given.
+pub fn decode(body: &Bytes, max_packets: usize) -> Result<Vec<Packet>, InvalidPayload> {
     let packets = body.split(|byte| *byte == SEPARATOR);
     if packets.clone().nth(max_packets).is_some() {
         return Err(InvalidPayload);
@@ -27,7 +46,7 @@ fn decode_packet(body: &Bytes, packet: &[u8]) -> Result<Packet, InvalidPayload> 
 }
 
 /// Joins packets, each as a WebSocket would carry it.
-pub(super) fn encode<'a>(packets: impl IntoIterator<Item = &'a Message>) -> String {
+pub fn encode<'a>(packets: impl IntoIterator<Item = &'a Message>) -> String {
     let mut payload = String::new();
     for (number, packet) in packets.into_iter().enumerate() {
         if number > 0 {
