@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use vaiven::{Message, Prepared, PreparedBatch, Sender, TrySendError};
+use vaiven::{Compress, Message, Prepared, PreparedBatch, Sender, TrySendError};
 
 /// Sends to a session, from any task. Clones send to the same session; none of them keeps it open.
 #[derive(Clone)]
@@ -71,26 +71,46 @@ impl EngineSender {
     /// # Errors
     /// [`SendError`]: nothing was taken.
     pub fn try_send(&self, messages: &[Message]) -> Result<(), SendError> {
+        self.try_send_compressed(messages, Compress::Auto)
+    }
+
+    /// As [`try_send`](Self::try_send), with a choice about permessage-deflate, where it was agreed on.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send).
+    pub fn try_send_compressed(&self, messages: &[Message], compress: Compress) -> Result<(), SendError> {
         if let Some(socket) = self.session.socket() {
-            return self.send_over(socket, messages);
+            return self.send_over(socket, messages, compress);
         }
         // Encoded before the lock is taken.
         let packets: Vec<Message> = messages.iter().map(packet::encode).collect();
         let queued = self.session.queue(packets.into_iter());
-        queued.unwrap_or_else(|| self.upgraded(|socket| self.send_over(socket, messages)))
+        queued.unwrap_or_else(|| self.upgraded(|socket| self.send_over(socket, messages, compress)))
     }
 
-    /// Queues messages that were framed once for many, all or none. Over a WebSocket they are written at once, as far as
-    /// the client takes them.
+    /// Queues messages that were framed once for many, all or none. Over a WebSocket they are written at the end of the
+    /// wake-up, so that several such calls in its course are one write for each client.
     ///
     /// # Errors
     /// [`SendError`]: nothing was taken.
     pub fn try_send_prepared(&self, prepared: &PreparedMessages) -> Result<(), SendError> {
+        self.try_send_prepared_compressed(prepared, Compress::Auto)
+    }
+
+    /// As [`try_send_prepared`](Self::try_send_prepared), with a choice about permessage-deflate, where it was agreed on.
+    ///
+    /// # Errors
+    /// As [`try_send_prepared`](Self::try_send_prepared).
+    pub fn try_send_prepared_compressed(
+        &self,
+        prepared: &PreparedMessages,
+        compress: Compress,
+    ) -> Result<(), SendError> {
         if let Some(socket) = self.session.socket() {
-            return self.send_prepared_over(socket, prepared);
+            return self.send_prepared_over(socket, prepared, compress);
         }
         let queued = self.session.queue(prepared.packets());
-        queued.unwrap_or_else(|| self.upgraded(|socket| self.send_prepared_over(socket, prepared)))
+        queued.unwrap_or_else(|| self.upgraded(|socket| self.send_prepared_over(socket, prepared, compress)))
     }
 
     /// Goes on over the WebSocket that the session was given in the meantime.
@@ -98,23 +118,34 @@ impl EngineSender {
         self.session.socket().map_or(Err(SendError::Closed), send)
     }
 
-    fn send_over(&self, socket: &Sender, messages: &[Message]) -> Result<(), SendError> {
+    fn send_over(&self, socket: &Sender, messages: &[Message], compress: Compress) -> Result<(), SendError> {
         match messages {
             [] => Ok(()),
-            [message] => socket.try_send(self.session.encode(message)).map_err(|error| match error {
-                TrySendError::Full(_) => SendError::Full,
-                TrySendError::Closing(_) => SendError::Closed,
-            }),
+            [message] => {
+                let sent = socket.try_send_compressed(self.session.encode(message), compress);
+                sent.map_err(|error| match error {
+                    TrySendError::Full(_) => SendError::Full,
+                    TrySendError::Closing(_) => SendError::Closed,
+                })
+            }
             // Several leave together or not at all.
-            _ => send_batch(socket, &batch(messages.iter().map(|message| self.session.encode(message)))),
+            _ => {
+                let packets = messages.iter().map(|message| self.session.encode(message));
+                send_batch(socket, &batch(packets), compress)
+            }
         }
     }
 
-    fn send_prepared_over(&self, socket: &Sender, prepared: &PreparedMessages) -> Result<(), SendError> {
+    fn send_prepared_over(
+        &self,
+        socket: &Sender,
+        prepared: &PreparedMessages,
+        compress: Compress,
+    ) -> Result<(), SendError> {
         if self.session.takes_only_text() {
-            return send_batch(socket, &batch(prepared.packets().map(packet::as_text)));
+            return send_batch(socket, &batch(prepared.packets().map(packet::as_text)), compress);
         }
-        send_batch(socket, &prepared.0)
+        send_batch(socket, &prepared.0, compress)
     }
 
     /// Waits until the transport has taken everything that was queued, or the session is over.
@@ -153,8 +184,8 @@ impl EngineSender {
     }
 }
 
-fn send_batch(socket: &Sender, batch: &PreparedBatch) -> Result<(), SendError> {
-    if socket.try_send_batch(batch) {
+fn send_batch(socket: &Sender, batch: &PreparedBatch, compress: Compress) -> Result<(), SendError> {
+    if socket.try_send_batch_soon(batch, compress) {
         Ok(())
     } else if socket.is_open() {
         Err(SendError::Full)
