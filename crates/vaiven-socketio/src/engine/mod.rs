@@ -18,8 +18,8 @@ mod handshake;
 mod head;
 mod heartbeat;
 mod http;
-mod packet;
-mod payload;
+pub mod packet;
+pub mod payload;
 mod polling;
 mod rejection;
 mod sender;
@@ -117,6 +117,8 @@ impl Engine {
         server.connection.limits.max_message_bytes = config.max_payload;
         server.connection.outbox_bytes = config.outbox_bytes;
         server.connection.keepalive = None;
+        // Clients show the reason to their applications, which know it as empty.
+        server.connection.explain_violations = false;
         server.origins = config.origins();
         server.subprotocols = Vec::new();
         server.deflate = config.deflate;

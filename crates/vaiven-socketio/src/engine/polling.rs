@@ -66,10 +66,11 @@ where
         return Err(Rejection::BAD_REQUEST);
     }
     let config = session.sessions.config();
-    let body = match timeout(config.body_timeout, read(body, config.max_payload)).await {
-        Ok(read) => read?,
-        Err(_) => Err(Rejection::TOO_SLOW)?,
+    let Ok(body) = timeout(config.body_timeout, read(body, config.max_payload)).await else {
+        session.end(EndReason::TransportError);
+        return Err(Rejection::TOO_SLOW);
     };
+    let body = body?;
     let Ok(packets) = payload::decode(&body, config.max_payload_packets) else {
         session.end(EndReason::ParseError);
         return Err(Rejection::BAD_REQUEST);

@@ -47,6 +47,10 @@ impl PreparedMessages {
     }
 }
 
+fn packets(batch: &PreparedBatch) -> impl Iterator<Item = Message> + Clone {
+    batch.messages().iter().map(|prepared| prepared.message().clone())
+}
+
 fn batch(packets: impl Iterator<Item = Message>) -> PreparedBatch {
     PreparedBatch::new(packets.map(Prepared::new).collect())
 }
@@ -76,13 +80,12 @@ impl EngineSender {
     /// As [`try_send`](Self::try_send).
     pub fn try_send_compressed(&self, messages: &[Message], compress: Compress) -> Result<(), SendError> {
         if let Some(socket) = self.session.socket() {
-            return send_over(socket, messages, compress);
+            return self.send_over(socket, messages, compress);
         }
         // Encoded before the lock is taken.
         let packets: Vec<Message> = messages.iter().map(packet::encode).collect();
-        self.session
-            .queue(packets.into_iter())
-            .unwrap_or_else(|| self.upgraded(|socket| send_over(socket, messages, compress)))
+        let queued = self.session.queue(packets.into_iter());
+        queued.unwrap_or_else(|| self.upgraded(|socket| self.send_over(socket, messages, compress)))
     }
 
     /// Queues messages that were framed once for many, all or none. Over a WebSocket they are written at the end of the
@@ -117,16 +120,45 @@ impl EngineSender {
 
     fn send_packets(&self, batch: &PreparedBatch, compress: Compress) -> Result<(), SendError> {
         if let Some(socket) = self.session.socket() {
-            return send_batch(socket, batch, compress);
+            return self.send_batch(socket, batch, compress);
         }
-        let packets = batch.messages().iter().map(|prepared| prepared.message().clone());
-        let queued = self.session.queue(packets);
-        queued.unwrap_or_else(|| self.upgraded(|socket| send_batch(socket, batch, compress)))
+        let queued = self.session.queue(packets(batch));
+        queued.unwrap_or_else(|| self.upgraded(|socket| self.send_batch(socket, batch, compress)))
     }
 
     /// Goes on over the WebSocket that the session was given in the meantime.
     fn upgraded(&self, send: impl FnOnce(&Sender) -> Result<(), SendError>) -> Result<(), SendError> {
         self.session.socket().map_or(Err(SendError::Closed), send)
+    }
+
+    fn send_over(&self, socket: &Sender, messages: &[Message], compress: Compress) -> Result<(), SendError> {
+        match messages {
+            [] => Ok(()),
+            [message] => {
+                let sent = socket.try_send_compressed(self.session.encode(message), compress);
+                sent.map_err(|error| match error {
+                    TrySendError::Full(_) => SendError::Full,
+                    TrySendError::Closing(_) => SendError::Closed,
+                })
+            }
+            // Several leave together or not at all.
+            _ => {
+                let packets = messages.iter().map(|message| self.session.encode(message));
+                send_batch(socket, &batch(packets), compress)
+            }
+        }
+    }
+
+    fn send_batch(
+        &self,
+        socket: &Sender,
+        prepared: &PreparedBatch,
+        compress: Compress,
+    ) -> Result<(), SendError> {
+        if self.session.takes_only_text() {
+            return send_batch(socket, &batch(packets(prepared).map(packet::as_text)), compress);
+        }
+        send_batch(socket, prepared, compress)
     }
 
     /// Waits until the transport has taken everything that was queued, or the session is over.
@@ -162,20 +194,6 @@ impl EngineSender {
     /// Closes the session: what was queued is still sent, what arrives is dropped.
     pub fn close(&self) {
         self.session.end(EndReason::ForcedClose);
-    }
-}
-
-fn send_over(socket: &Sender, messages: &[Message], compress: Compress) -> Result<(), SendError> {
-    match messages {
-        [] => Ok(()),
-        [message] => {
-            socket.try_send_compressed(packet::encode(message), compress).map_err(|error| match error {
-                TrySendError::Full(_) => SendError::Full,
-                TrySendError::Closing(_) => SendError::Closed,
-            })
-        }
-        // Several leave together or not at all.
-        _ => send_batch(socket, &batch(messages.iter().map(packet::encode)), compress),
     }
 }
 

@@ -77,6 +77,8 @@ impl fmt::Display for EndReason {
 pub(super) struct Session {
     pub(super) handshake: Arc<Handshake>,
     pub(super) sessions: Arc<Sessions>,
+    /// The client takes no binary messages.
+    takes_only_text: bool,
     /// Set once everything that is sent goes over a WebSocket: read without the lock.
     socket: OnceLock<Sender>,
     /// Set with the reason in the state, and read without the lock.
@@ -160,13 +162,32 @@ pub(super) enum Arrival {
 impl Session {
     pub(super) fn polling(handshake: Arc<Handshake>, sessions: Arc<Sessions>) -> Self {
         let state = State { polling: Some(Box::default()), ..State::default() };
-        let (socket, has_ended) = (OnceLock::new(), AtomicBool::new(false));
-        Self { handshake, sessions, socket, has_ended, state: Mutex::new(state) }
+        Self::new(handshake, sessions, OnceLock::new(), state)
     }
 
     pub(super) fn on_websocket(handshake: Arc<Handshake>, sessions: Arc<Sessions>, socket: Sender) -> Self {
-        let (socket, has_ended) = (OnceLock::from(socket), AtomicBool::new(false));
-        Self { handshake, sessions, socket, has_ended, state: Mutex::default() }
+        Self::new(handshake, sessions, OnceLock::from(socket), State::default())
+    }
+
+    fn new(
+        handshake: Arc<Handshake>,
+        sessions: Arc<Sessions>,
+        socket: OnceLock<Sender>,
+        state: State,
+    ) -> Self {
+        let takes_only_text = handshake.takes_only_text();
+        let (has_ended, state) = (AtomicBool::new(false), Mutex::new(state));
+        Self { handshake, sessions, takes_only_text, socket, has_ended, state }
+    }
+
+    /// A message as the packet that goes over the session's WebSocket.
+    pub(super) fn encode(&self, message: &Message) -> Message {
+        let packet = packet::encode(message);
+        if self.takes_only_text { packet::as_text(packet) } else { packet }
+    }
+
+    pub(super) fn takes_only_text(&self) -> bool {
+        self.takes_only_text
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -550,7 +571,10 @@ impl Session {
         let Some(mut polling) = state.polling.take() else { return };
         if !polling.outbox.is_empty() {
             // Together, since what is queued at once always fits where nothing waits.
-            let frames = polling.outbox.drain(..).map(Prepared::new).collect();
+            let packets = polling.outbox.drain(..);
+            let packets =
+                packets.map(|packet| if self.takes_only_text { packet::as_text(packet) } else { packet });
+            let frames = packets.map(Prepared::new).collect();
             socket.try_send_batch(&PreparedBatch::new(frames));
         }
         let is_first = self.socket.set(socket).is_ok();
