@@ -125,7 +125,7 @@ async fn verify(mut plan: Plan, is_json: bool) -> Result<Exit, String> {
 
 async fn play(plan: &Plan, server: Option<&mut Server>, is_json: bool) -> Result<Exit, String> {
     let job = &plan.job;
-    let (proxy, route) = Route::new(job).await?;
+    let (proxy, route) = Route::new(job)?;
     if let Err(error) = route.connect().await {
         eprintln!("vaiven verify: {error}");
         return Ok(Exit::Unreachable);

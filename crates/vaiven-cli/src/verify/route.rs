@@ -26,7 +26,7 @@ impl Route {
     ///
     /// # Errors
     /// A sentence: the URL is none that can be led through a proxy, or the system has no port left.
-    pub(super) async fn new(job: &Job) -> Result<(Proxy, Self), String> {
+    pub(super) fn new(job: &Job) -> Result<(Proxy, Self), String> {
         let target = Target::parse(&job.url).map_err(|error| error.to_string())?;
         if target.is_secure() {
             return Err(format!(
@@ -35,7 +35,7 @@ impl Route {
             ));
         }
         let server = format!("{}:{}", target.host(), target.port());
-        let proxy = Proxy::start(server).await.map_err(|error| format!("cannot start the proxy: {error}"))?;
+        let proxy = Proxy::start(server).map_err(|error| format!("cannot start the proxy: {error}"))?;
         let client = match job.protocol {
             Protocol::V1 => vaiven::Client::new().subprotocol(SUBPROTOCOL),
             Protocol::Plain => vaiven::Client::new(),
