@@ -94,6 +94,18 @@ function client(http) {
   });
 }
 
+/** What `vaiven verify --protocol socketio` talks to: a namespace is a channel, and who emits a message publishes it. */
+function channels(http) {
+  const io = new Server(http, { connectionStateRecovery: {} });
+  const channel = io.of(/^\/c\/.+$/);
+  channel.on('connection', (socket) => {
+    socket.on('message', (data, ack) => {
+      socket.nsp.emit('message', data);
+      ack();
+    });
+  });
+}
+
 /** What the benchmarks measure. */
 function perf(http) {
   const io = new Server(http);
@@ -112,6 +124,7 @@ export const MODES = new Map([
   ['sio', sio],
   ['client', client],
   ['perf', perf],
+  ['channels', channels],
   ['suite', (http) => suite(http, {})],
   ['suite-recovery', (http) => suite(http, { connectionStateRecovery: { maxDisconnectionDuration: RECOVERABLE_MS } })],
   ['suite-msgpack', (http) => suite(http, { parser: msgpack })],
