@@ -9,7 +9,6 @@ use crate::events::EventBody;
 use crate::metrics::{self, RequestLabels};
 use crate::opening::{Opening, accept};
 use crate::pages::{CONTENT_SECURITY_POLICY, entity_tag};
-use crate::replay::{Place, Replay};
 use crate::route::Route;
 use crate::server::{Peer, log_refusal};
 use crate::stream;
@@ -26,7 +25,9 @@ use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use vaiven::server::{Acceptance, HandshakeParts, Refusal, Scheme, Upgrade, refusal_response, upgrade_with};
+use vaiven::server::{
+    Acceptance, HandshakeParts, Place, Refusal, Replay, Scheme, Upgrade, refusal_response, upgrade_with,
+};
 use vaiven_demos::File;
 
 /// The longest time that hyper is told to wait for a request.
@@ -234,9 +235,7 @@ async fn upgrade(
     tokio::spawn(async move {
         // A client that is gone by now is no news.
         let Ok(mut socket) = upgrading.await else { return };
-        if let Some(permit) = place.take() {
-            permit.pass_to(&socket);
-        }
+        place.pass_to(&socket);
         plan.run(&mut socket).await;
     });
     Ok(answer.map(Either::Left))

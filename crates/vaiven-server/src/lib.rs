@@ -33,7 +33,6 @@ mod pages;
 mod protocol;
 mod rate;
 mod reload;
-mod replay;
 mod route;
 mod server;
 mod service;

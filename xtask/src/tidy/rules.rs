@@ -27,11 +27,12 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
 const IMPORTS: &[(&str, &[&str])] = &[
     ("vaiven-proto", &[]),
     ("vaiven", &["vaiven-proto"]),
+    ("vaiven-socketio", &["vaiven-proto", "vaiven"]),
     ("vaiven-hub", &["vaiven-proto", "vaiven"]),
     ("vaiven-client", &["vaiven-proto", "vaiven"]),
     ("vaiven-arena", &[]),
     ("vaiven-demos", &["vaiven-hub", "vaiven-arena"]),
-    ("vaiven-server", &["vaiven-proto", "vaiven", "vaiven-hub", "vaiven-demos"]),
+    ("vaiven-server", &["vaiven-proto", "vaiven", "vaiven-socketio", "vaiven-hub", "vaiven-demos"]),
     ("vaiven-cli", &["vaiven-proto", "vaiven", "vaiven-client", "vaiven-hub", "vaiven-server"]),
     ("vaiven-node", &["vaiven-proto"]),
     ("simulation", &["vaiven", "vaiven-client", "vaiven-hub", "vaiven-server"]),

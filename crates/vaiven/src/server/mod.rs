@@ -22,6 +22,7 @@ mod forwarded;
 mod handshake;
 mod listener;
 mod registry;
+mod replay;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "hyper")]
@@ -33,6 +34,7 @@ pub use forwarded::{ForwardedField, IpNetwork, ParseNetworkError, TrustedProxies
 pub use handshake::{AcceptError, Handshake, HandshakeParts};
 pub use listener::{Server, ServerEvent};
 pub use registry::Permit;
+pub use replay::{Place, Replay};
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsConfigBuilder, TlsError};
 #[cfg(feature = "hyper")]

@@ -1,6 +1,9 @@
-//! A stream whose first bytes were read already: they come first again. What is written to it has to be taken in time,
-//! since hyper waits for ever.
+//! A handshake's stream for an HTTP server: the bytes that were read already come first again. What is written to it has
+//! to be taken in time, since hyper waits for ever.
 
+use super::{HandshakeParts, Permit};
+use crate::WebSocket;
+use crate::transport::Transport;
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use std::pin::Pin;
@@ -9,13 +12,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
-use vaiven::Transport;
-use vaiven::server::{HandshakeParts, Permit};
 
-/// A connection behind the head of a request, and what was read behind that. The server counts it for as long as it
-/// lives, or for as long as whoever took its place does.
+/// The stream of a [`Handshake`](super::Handshake) that is no WebSocket, for an HTTP server: the head of the request comes
+/// first again, and what was read behind it. The server counts the connection for as long as the stream lives, or for as
+/// long as the [`WebSocket`] lives that got its [`Place`].
 #[derive(Debug)]
-pub(crate) struct Replay {
+pub struct Replay {
     head: Bytes,
     read_ahead: BytesMut,
     transport: Transport,
@@ -27,25 +29,36 @@ pub(crate) struct Replay {
 
 /// The place of a connection with its server, which goes from hyper to the WebSocket that comes of a later request.
 #[derive(Clone, Debug)]
-pub(crate) struct Place(Arc<Mutex<Option<Permit>>>);
+pub struct Place(Arc<Mutex<Option<Permit>>>);
 
 impl Place {
     /// Takes it, once.
-    pub(crate) fn take(&self) -> Option<Permit> {
+    pub fn take(&self) -> Option<Permit> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Gives it to the WebSocket that came of a request on the stream.
+    ///
+    /// # Panics
+    /// If the connection is counted already.
+    pub fn pass_to(&self, socket: &WebSocket) {
+        if let Some(permit) = self.take() {
+            permit.pass_to(socket);
+        }
     }
 }
 
 impl Replay {
     /// A client that takes nothing for `write_timeout` is given up.
-    pub(crate) fn new(parts: HandshakeParts, write_timeout: Duration) -> Self {
+    pub fn new(parts: HandshakeParts, write_timeout: Duration) -> Self {
         let HandshakeParts { request, transport, read_ahead, permit, .. } = parts;
         let head = request.as_bytes().clone();
         let place = Place(Arc::new(Mutex::new(permit)));
         Self { head, read_ahead, transport, write_timeout, stalled: None, place }
     }
 
-    pub(crate) fn place(&self) -> Place {
+    /// The connection's place with its server.
+    pub fn place(&self) -> Place {
         self.place.clone()
     }
 

@@ -1,0 +1,34 @@
+//! Servers that answer as the published test suites of the protocols, and of their official clients, ask for.
+//!
+//! ```console
+//! $ cargo run --release --example conformance -- MODE PORT
+//! ```
+
+mod eio;
+mod eioclient;
+mod loopback;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: conformance MODE PORT, where MODE is one of: eio eioclient";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [mode, port] = &arguments[..] else { return fail(USAGE) };
+    let Ok(port) = port.parse() else { return fail("PORT is a number up to 65535") };
+    let served = match mode.as_str() {
+        "eio" => eio::serve(port).await,
+        "eioclient" => eioclient::serve(port).await,
+        _ => return fail(USAGE),
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("port {port}: {error}")),
+    }
+}
+
+fn fail(why: &str) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::FAILURE
+}
