@@ -2,7 +2,14 @@
 //!
 //! ```text
 //!   WebSocket, HTTP requests --> engine --> messages of a session, whatever its transport
+//!                                  --> packet --> events and acknowledgements, with binary attachments
+//!                                       --> server --> namespaces, handlers, rooms, recovery
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod engine;
+pub mod packet;
+mod server;
+
+pub use packet::{Args, Arguments, Binary, Parser, Value};
+pub use server::*;

@@ -107,8 +107,20 @@ impl Sender {
     /// # Errors
     /// [`TrySendError`] with the message: the outbox is full, or the connection closing.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        self.try_send_compressed(message, Compress::Auto)
+    }
+
+    /// As [`try_send`](Self::try_send), with a choice about compression.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send).
+    pub fn try_send_compressed(
+        &self,
+        message: impl Into<Message>,
+        compress: Compress,
+    ) -> Result<(), TrySendError> {
         let mut message = Some(message.into());
-        self.queue(&mut message, Compress::Auto, When::Soon).map_err(|why| match why {
+        self.queue(&mut message, compress, When::Soon).map_err(|why| match why {
             Refused::Full => TrySendError::Full(refused(&mut message)),
             Refused::Closing => TrySendError::Closing(refused(&mut message)),
         })
@@ -161,12 +173,25 @@ impl Sender {
     /// them at once as far as the transport takes them. None is taken where they do not fit: `false`, also on a
     /// connection that is closing.
     pub fn try_send_batch(&self, batch: &PreparedBatch) -> bool {
+        self.queue_batch(batch, Compress::Auto, When::Now)
+    }
+
+    /// As [`try_send_batch`](Self::try_send_batch), with a choice about compression, and written at the end of the wake-up:
+    /// for whoever sends to many in turn, and may have more for them before it is over.
+    pub fn try_send_batch_soon(&self, batch: &PreparedBatch, compress: Compress) -> bool {
+        self.queue_batch(batch, compress, When::Soon)
+    }
+
+    fn queue_batch(&self, batch: &PreparedBatch, compress: Compress, when: When) -> bool {
         let mut writer = self.link.lock();
         if !writer.is_open() || matches!(writer.room(batch.frames().len()), Room::No) {
             return false;
         }
-        let queued = writer.encoder.prepared_batch(batch, Compress::Auto).is_ok();
-        self.link.flush_locked(&mut writer);
+        let queued = writer.encoder.prepared_batch(batch, compress).is_ok();
+        match when {
+            When::Now => self.link.flush_locked(&mut writer),
+            When::Soon => self.link.schedule_locked(&mut writer),
+        }
         queued
     }
 

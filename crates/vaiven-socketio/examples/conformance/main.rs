@@ -4,13 +4,16 @@
 //! $ cargo run --release --example conformance -- MODE PORT
 //! ```
 
+mod client;
 mod eio;
 mod eioclient;
 mod loopback;
+mod perf;
+mod sio;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: conformance MODE PORT, where MODE is one of: eio eioclient";
+const USAGE: &str = "usage: conformance MODE PORT, where MODE is one of: eio sio client eioclient perf";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -19,7 +22,10 @@ async fn main() -> ExitCode {
     let Ok(port) = port.parse() else { return fail("PORT is a number up to 65535") };
     let served = match mode.as_str() {
         "eio" => eio::serve(port).await,
+        "sio" => sio::serve(port).await,
+        "client" => client::serve(port).await,
         "eioclient" => eioclient::serve(port).await,
+        "perf" => perf::serve(port).await,
         _ => return fail(USAGE),
     };
     match served {

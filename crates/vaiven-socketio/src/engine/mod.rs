@@ -44,7 +44,7 @@ pub use websocket::Opening;
 
 use sessions::Sessions;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use vaiven::server::ServerConfig;
 
 /// All sessions of an Engine.IO server. Clones are the same engine.
@@ -88,6 +88,11 @@ impl Engine {
         Self { sessions: Sessions::new(config, handler) }
     }
 
+    /// The same engine, for whoever must not keep it: its own handler, say.
+    pub fn downgrade(&self) -> WeakEngine {
+        WeakEngine { sessions: Arc::downgrade(&self.sessions) }
+    }
+
     /// The settings.
     pub fn config(&self) -> &EngineConfig {
         self.sessions.config()
@@ -115,6 +120,25 @@ impl Engine {
         server.subprotocols = Vec::new();
         server.deflate = config.deflate;
         server
+    }
+}
+
+/// An [`Engine`] that others keep.
+#[derive(Clone)]
+pub struct WeakEngine {
+    sessions: Weak<Sessions>,
+}
+
+impl WeakEngine {
+    /// The engine, if anything keeps it.
+    pub fn upgrade(&self) -> Option<Engine> {
+        self.sessions.upgrade().map(|sessions| Engine { sessions })
+    }
+}
+
+impl fmt::Debug for WeakEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakEngine").finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use vaiven::{Message, Prepared, PreparedBatch, Sender, TrySendError};
+use vaiven::{Compress, Message, Prepared, PreparedBatch, Sender, TrySendError};
 
 /// Sends to a session, from any task. Clones send to the same session; none of them keeps it open.
 #[derive(Clone)]
@@ -71,27 +71,47 @@ impl EngineSender {
     /// # Errors
     /// [`SendError`]: nothing was taken.
     pub fn try_send(&self, messages: &[Message]) -> Result<(), SendError> {
+        self.try_send_compressed(messages, Compress::Auto)
+    }
+
+    /// As [`try_send`](Self::try_send), with a choice about permessage-deflate, where it was agreed on.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send).
+    pub fn try_send_compressed(&self, messages: &[Message], compress: Compress) -> Result<(), SendError> {
         if let Some(socket) = self.session.socket() {
-            return send_over(socket, messages);
+            return send_over(socket, messages, compress);
         }
         // Encoded before the lock is taken.
         let packets: Vec<Message> = messages.iter().map(packet::encode).collect();
         self.session
             .queue(packets.into_iter())
-            .unwrap_or_else(|| self.upgraded(|socket| send_over(socket, messages)))
+            .unwrap_or_else(|| self.upgraded(|socket| send_over(socket, messages, compress)))
     }
 
-    /// Queues messages that were framed once for many, all or none. Over a WebSocket they are written at once, as far as
-    /// the client takes them.
+    /// Queues messages that were framed once for many, all or none. Over a WebSocket they are written at the end of the
+    /// wake-up, so that several such calls in its course are one write for each client.
     ///
     /// # Errors
     /// [`SendError`]: nothing was taken.
     pub fn try_send_prepared(&self, prepared: &PreparedMessages) -> Result<(), SendError> {
+        self.try_send_prepared_compressed(prepared, Compress::Auto)
+    }
+
+    /// As [`try_send_prepared`](Self::try_send_prepared), with a choice about permessage-deflate, where it was agreed on.
+    ///
+    /// # Errors
+    /// As [`try_send_prepared`](Self::try_send_prepared).
+    pub fn try_send_prepared_compressed(
+        &self,
+        prepared: &PreparedMessages,
+        compress: Compress,
+    ) -> Result<(), SendError> {
         if let Some(socket) = self.session.socket() {
-            return send_batch(socket, &prepared.0);
+            return send_batch(socket, &prepared.0, compress);
         }
         let queued = self.session.queue(prepared.packets());
-        queued.unwrap_or_else(|| self.upgraded(|socket| send_batch(socket, &prepared.0)))
+        queued.unwrap_or_else(|| self.upgraded(|socket| send_batch(socket, &prepared.0, compress)))
     }
 
     /// Goes on over the WebSocket that the session was given in the meantime.
@@ -135,20 +155,22 @@ impl EngineSender {
     }
 }
 
-fn send_over(socket: &Sender, messages: &[Message]) -> Result<(), SendError> {
+fn send_over(socket: &Sender, messages: &[Message], compress: Compress) -> Result<(), SendError> {
     match messages {
         [] => Ok(()),
-        [message] => socket.try_send(packet::encode(message)).map_err(|error| match error {
-            TrySendError::Full(_) => SendError::Full,
-            TrySendError::Closing(_) => SendError::Closed,
-        }),
+        [message] => {
+            socket.try_send_compressed(packet::encode(message), compress).map_err(|error| match error {
+                TrySendError::Full(_) => SendError::Full,
+                TrySendError::Closing(_) => SendError::Closed,
+            })
+        }
         // Several leave together or not at all.
-        _ => send_batch(socket, &batch(messages.iter().map(packet::encode))),
+        _ => send_batch(socket, &batch(messages.iter().map(packet::encode)), compress),
     }
 }
 
-fn send_batch(socket: &Sender, batch: &PreparedBatch) -> Result<(), SendError> {
-    if socket.try_send_batch(batch) {
+fn send_batch(socket: &Sender, batch: &PreparedBatch, compress: Compress) -> Result<(), SendError> {
+    if socket.try_send_batch_soon(batch, compress) {
         Ok(())
     } else if socket.is_open() {
         Err(SendError::Full)
