@@ -292,17 +292,28 @@ impl Slot {
                 self.stage = Stage::Closing;
                 self.stream.write_all(close)?;
             }
+            // Pings that had been sent before the Close frame was there.
+            while self.stage == Stage::Closing && self.received.first() == Some(&TEXT) {
+                let Some(payload) = payload(&self.received)? else { break };
+                self.received.drain(..payload.end);
+            }
         }
     }
 
-    /// Whether a packet that begins so is here, which is taken.
+    /// Whether a packet that begins so is here, which is taken. Pings before it are answered: some servers send one at
+    /// once.
     fn takes(&mut self, start: &[u8]) -> Result<bool> {
-        let Some(payload) = payload(&self.received)? else { return Ok(false) };
-        if !self.received[payload.clone()].starts_with(start) {
-            return Err(format!("not expected: {}", String::from_utf8_lossy(&self.received[payload])).into());
+        while let Some(payload) = payload(&self.received)? {
+            let packet: Vec<u8> = self.received.drain(..payload.end).skip(payload.start).collect();
+            if packet.starts_with(start) {
+                return Ok(true);
+            }
+            if packet != PING {
+                return Err(format!("not expected: {}", String::from_utf8_lossy(&packet)).into());
+            }
+            self.stream.write_all(&text_frame(PONG))?;
         }
-        self.received.drain(..payload.end);
-        Ok(true)
+        Ok(false)
     }
 }
 
