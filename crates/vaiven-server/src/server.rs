@@ -11,7 +11,6 @@ use crate::throttle::Verdict;
 use crate::{Settings, http, traces};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 use std::{fmt, io};
@@ -191,25 +190,15 @@ fn observe(app: &App, event: &ServerEvent<'_>) {
 fn serve(app: Arc<App>, handshake: Handshake) -> impl Future<Output = ()> + Send {
     let opening = Box::pin(open(app, handshake));
     async move {
-        match opening.await {
-            Some(Opened::Planned(mut opened)) => {
-                let (plan, socket) = &mut *opened;
-                plan.run(socket).await;
-            }
-            Some(Opened::SocketIo(running)) => running.await,
-            None => {}
+        if let Some(mut opened) = opening.await {
+            let (plan, socket) = &mut *opened;
+            plan.run(socket).await;
         }
     }
 }
 
-/// A WebSocket that was accepted, and what it is to do.
-enum Opened {
-    Planned(Box<(Plan, WebSocket)>),
-    SocketIo(Pin<Box<dyn Future<Output = ()> + Send>>),
-}
-
 /// Accepts a WebSocket; everything else is hyper's, until its end.
-async fn open(app: Arc<App>, handshake: Handshake) -> Option<Opened> {
+async fn open(app: Arc<App>, handshake: Handshake) -> Option<Box<(Plan, WebSocket)>> {
     let ip = handshake.client_ip().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let peer = Peer { ip, scheme: handshake.scheme() };
     let (error, pattern) = match Route::of(handshake.request().path()) {
@@ -223,13 +212,13 @@ async fn open(app: Arc<App>, handshake: Handshake) -> Option<Opened> {
                 Err(_) => {}
             }
             match shaken {
-                Ok(opened) => return Some(Opened::Planned(opened)),
+                Ok(opened) => return Some(opened),
                 Err(error) => (error, route.pattern()),
             }
         }
         Some(route @ Route::SocketIo) if handshake.request().wants_websocket() => {
             match open_socketio(&app, handshake, peer).await {
-                Ok(opened) => return opened,
+                Ok(()) => return None,
                 Err(error) => (error, route.pattern()),
             }
         }
@@ -267,12 +256,9 @@ async fn shake_hands(
     }
 }
 
-/// Accepts a WebSocket of Socket.IO's. What is wrong stands in the answer to the request, which is hyper's.
-async fn open_socketio(
-    app: &Arc<App>,
-    mut handshake: Handshake,
-    peer: Peer,
-) -> Result<Option<Opened>, AcceptError> {
+/// Accepts a WebSocket of Socket.IO's, which is served in a task of its own: this one is as large as the others need it.
+/// What is wrong stands in the answer to the request, which is hyper's.
+async fn open_socketio(app: &Arc<App>, mut handshake: Handshake, peer: Peer) -> Result<(), AcceptError> {
     let judged = opening(&handshake).check_page(app, peer);
     let head = Head::of_handshake(&handshake);
     let opened = match judged {
@@ -281,7 +267,7 @@ async fn open_socketio(
     };
     let Some(opened) = opened else {
         Box::pin(http::serve(Arc::clone(app), handshake.into_parts(), peer)).await;
-        return Ok(None);
+        return Ok(());
     };
     handshake.set_config(Arc::clone(&app.socketio_config));
     let decide = |_: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
@@ -289,7 +275,8 @@ async fn open_socketio(
         Ok(())
     };
     let socket = handshake.accept_with(decide).await?;
-    Ok(Some(Opened::SocketIo(Box::pin(opened.run(socket)))))
+    tokio::spawn(opened.run(socket));
+    Ok(())
 }
 
 fn opening(handshake: &Handshake) -> Opening<'_> {
