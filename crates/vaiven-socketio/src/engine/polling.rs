@@ -1,11 +1,11 @@
 //! HTTP long-polling: a GET waits for what is sent to the client, a POST brings what the client sends.
 
-use super::Rejection;
 use super::handshake::Headers;
 use super::head::Head;
 use super::packet::Packet;
 use super::payload;
-use super::session::{EndReason, Session};
+use super::session::Session;
+use super::{EndReason, Rejection};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
