@@ -22,10 +22,23 @@ pub(crate) enum Work {
     Fanout,
     Accept,
     Idle,
+    SocketIoRoom,
+    SocketIoAcks,
+    SocketIoOpen,
+    SocketIoIdle,
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 5] = [Self::Echo, Self::Deflate, Self::Fanout, Self::Accept, Self::Idle];
+    /// What servers of bare WebSockets do.
+    pub(crate) const WEBSOCKET: &'static [Self] =
+        &[Self::Echo, Self::Deflate, Self::Fanout, Self::Accept, Self::Idle];
+    /// What servers of Socket.IO do.
+    pub(crate) const SOCKETIO: &'static [Self] =
+        &[Self::SocketIoRoom, Self::SocketIoAcks, Self::SocketIoOpen, Self::SocketIoIdle];
+
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::WEBSOCKET.iter().chain(Self::SOCKETIO).copied()
+    }
 
     /// Its name on the command line and in the markers of the document.
     pub(crate) fn name(self) -> &'static str {
@@ -35,6 +48,10 @@ impl Work {
             Self::Fanout => "fanout",
             Self::Accept => "accept",
             Self::Idle => "idle",
+            Self::SocketIoRoom => "socketio-room",
+            Self::SocketIoAcks => "socketio-acks",
+            Self::SocketIoOpen => "socketio-open",
+            Self::SocketIoIdle => "socketio-idle",
         }
     }
 
@@ -42,9 +59,15 @@ impl Work {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::Echo | Self::Deflate => "server CPU seconds per million messages",
-            Self::Fanout => "server CPU seconds per million deliveries",
+            Self::Fanout | Self::SocketIoRoom => "server CPU seconds per million deliveries",
+            Self::SocketIoAcks => "server CPU seconds per million acknowledgements",
             Self::Accept => "server CPU microseconds per connection: connect, upgrade, Close, end",
-            Self::Idle => "KiB of the server's private memory per open connection after one message",
+            Self::SocketIoOpen => {
+                "server CPU microseconds per connection: connect, upgrade, CONNECT, Close, end"
+            }
+            Self::Idle | Self::SocketIoIdle => {
+                "KiB of the server's private memory per open connection after one message"
+            }
         }
     }
 
@@ -74,8 +97,10 @@ impl Work {
                 .into_iter()
                 .flat_map(|length| [1, 16].map(|window| cell(Payload::Binary(length), 1000, window)))
                 .collect(),
-            Self::Accept => vec![cell(Payload::Binary(0), 32, 1)],
-            Self::Idle => vec![cell(Payload::Binary(20), 10_000, 1)],
+            Self::SocketIoRoom => [1, 16].map(|window| cell(Payload::MixedText(64), 1000, window)).to_vec(),
+            Self::SocketIoAcks => [1, 16].map(|in_flight| cell(Payload::Binary(0), 200, in_flight)).to_vec(),
+            Self::Accept | Self::SocketIoOpen => vec![cell(Payload::Binary(0), 32, 1)],
+            Self::Idle | Self::SocketIoIdle => vec![cell(Payload::Binary(20), 10_000, 1)],
         }
     }
 }
@@ -112,9 +137,12 @@ impl Cell {
             Work::Echo | Work::Deflate => {
                 format!("{}{takeover}, N {connections}, P {in_flight}", payload.name())
             }
-            Work::Fanout => format!("{}, N {connections}, w {in_flight}", payload.name()),
-            Work::Accept => format!("{connections} at a time"),
-            Work::Idle => format!("N {connections}"),
+            Work::Fanout | Work::SocketIoRoom => {
+                format!("{}, N {connections}, w {in_flight}", payload.name())
+            }
+            Work::SocketIoAcks => format!("N {connections}, P {in_flight}"),
+            Work::Accept | Work::SocketIoOpen => format!("{connections} at a time"),
+            Work::Idle | Work::SocketIoIdle => format!("N {connections}"),
         }
     }
 

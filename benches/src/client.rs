@@ -63,17 +63,22 @@ impl Target {
     }
 }
 
-/// Whether the response is complete; an error if it is no upgrade.
+/// Whether the response is complete; an error if it is no upgrade, or if there is more.
 pub(crate) fn check_response(response: &[u8]) -> Result<bool> {
-    let Some(end) = response.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return Ok(false) };
+    match response_length(response)? {
+        Some(length) if length < response.len() => Err("the server spoke first".into()),
+        length => Ok(length.is_some()),
+    }
+}
+
+/// How long the response is, once it is complete; an error if it is no upgrade.
+pub(crate) fn response_length(response: &[u8]) -> Result<Option<usize>> {
+    let Some(end) = response.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return Ok(None) };
     let head = String::from_utf8_lossy(&response[..end]);
     if !head.starts_with("HTTP/1.1 101 ") || !head.contains(ACCEPT) {
         return Err(format!("the handshake was refused: {}", head.lines().next().unwrap_or_default()).into());
     }
-    if response.len() > end + 4 {
-        return Err("the server spoke first".into());
-    }
-    Ok(true)
+    Ok(Some(end + 4))
 }
 
 /// One frame many times in a row, from which any number can be sent with few writes.

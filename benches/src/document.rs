@@ -11,6 +11,7 @@ use crate::table::{Column, Row, Spread, number};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
 const LOCK_FILE: &str = include_str!("../Cargo.lock");
+const PACKAGES: &str = include_str!("../../tests/socketio/package.json");
 const CRATES: [&str; 6] =
     ["tokio", "tokio-tungstenite", "fastwebsockets", "tokio-websockets", "sockudo-ws", "yawc"];
 
@@ -41,12 +42,13 @@ fn section(work: Work, runs: usize, rows: &[Row]) -> String {
     let arguments: Vec<String> = std::env::args().skip(1).map(quoted).collect();
     let mut text = format!(
         "`cargo run --release --manifest-path benches/Cargo.toml -- {}`, {runs} rounds.\\\n{}.\\\n{}.\n\n\
-         {}: median, and in brackets the ratio to raw, as the median of the rounds' ratios. \
+         {}: median, and in brackets the ratio to {}, as the median of the rounds' ratios. \
          **Bold** where another's crate did better than ours.\n\n",
         arguments.join(" "),
         machine(),
-        versions(),
+        versions(work),
         capitalized(work.unit()),
+        rows.first().map_or("nothing", Row::yardstick),
     );
     text.push_str(&summary(rows));
     text.push_str("\n<details><summary>Spread</summary>\n\n");
@@ -82,7 +84,8 @@ fn entry(row: &Row, column: &Column) -> String {
 
 /// One line per cell and peer.
 fn spread(rows: &[Row]) -> String {
-    let head = ["cell", "peer", "median", "min - max", "x raw", "min - max"].map(str::to_owned).to_vec();
+    let ratio = format!("x {}", rows.first().map_or("nothing", Row::yardstick));
+    let head = ["cell", "peer", "median", "min - max", &ratio, "min - max"].map(str::to_owned).to_vec();
     let lines = rows.iter().flat_map(|row| {
         row.columns.iter().filter_map(|column| {
             let ends = |spread: Spread, show: fn(f64) -> String| {
@@ -122,13 +125,22 @@ fn machine() -> String {
     )
 }
 
-/// The versions that the lock file names.
-fn versions() -> String {
+/// The versions that the lock files name.
+fn versions(work: Work) -> String {
     let version = |name: &str| {
         let (_, rest) = LOCK_FILE.split_once(&format!("name = \"{name}\"\nversion = \""))?;
         Some(format!("{name} {}", rest.split_once('"')?.0))
     };
-    CRATES.into_iter().filter_map(version).collect::<Vec<_>>().join(", ")
+    if !Work::SOCKETIO.contains(&work) {
+        return CRATES.into_iter().filter_map(version).collect::<Vec<_>>().join(", ");
+    }
+    let node = Command::new("node").arg("--version").output();
+    let node =
+        node.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let official = PACKAGES.split_once("\"socket.io\": \"").and_then(|(_, rest)| rest.split_once('"'));
+    let official = official.map_or("unknown", |(version, _)| version);
+    let crates = ["tokio", "socketioxide"].into_iter().filter_map(version).collect::<Vec<_>>().join(", ");
+    format!("{crates}, socket.io {official} on Node {}", node.trim())
 }
 
 fn capitalized(text: &str) -> String {
@@ -151,7 +163,9 @@ mod tests {
     #[test]
     fn every_peer_has_a_version_in_the_lock_file() {
         for name in CRATES {
-            assert!(versions().contains(name), "{name}");
+            assert!(versions(Work::Echo).contains(name), "{name}");
         }
+        let versions = versions(Work::SocketIoRoom);
+        assert!(versions.contains("socketioxide 0.") && versions.contains("socket.io 4."), "{versions}");
     }
 }

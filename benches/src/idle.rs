@@ -33,7 +33,8 @@ fn talk_once(target: &Target, exchange: &Exchange) -> Result<TcpStream> {
     }
 }
 
-fn settled_bytes(pid: u32) -> Result<u64> {
+/// The server's private memory once it has had time to settle.
+pub(crate) fn settled_bytes(pid: u32) -> Result<u64> {
     std::thread::sleep(Duration::from_millis(500));
     cpu::private_bytes(pid)
 }

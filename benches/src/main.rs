@@ -7,7 +7,7 @@
 //!
 //! In the order that data flows: [`options`] chooses [`cell`]s and [`peer`]s; a cell's [`payload`]
 //! becomes frames in [`wire`]; [`echo`], [`fanout`], [`accept`] and [`idle`] drive a server through
-//! [`client`] and [`poller`] while [`meter`] reads [`cpu`]; [`table`] and [`document`] show the result, and
+//! [`client`] and [`poller`], and [`socketio`] one of Socket.IO, while [`meter`] reads [`cpu`]; [`table`] and [`document`] show the result, and
 //! [`requirement`] judges it.
 
 mod accept;
@@ -24,6 +24,7 @@ mod payload;
 mod peer;
 mod poller;
 mod requirement;
+mod socketio;
 mod table;
 mod wire;
 
@@ -68,7 +69,7 @@ fn run() -> Result<()> {
         options.works().iter().try_for_each(|work| document::check(*work))?;
     }
     let peers = options.peers();
-    for package in [Package::Peers, Package::Vaiven, Package::Product, Package::Node] {
+    for package in Package::ALL {
         if peers.iter().any(|peer| peer.package == package) {
             package.build()?;
         }
@@ -135,7 +136,7 @@ fn measure(cell: &Cell, peer: &Peer, span: Span) -> Result<f64> {
     let (opcode, payload) = (cell.payload.opcode(), cell.payload.bytes());
     let mut exchange = match cell.work {
         Work::Deflate => Exchange::deflated(opcode, &payload)?,
-        Work::Echo | Work::Fanout | Work::Accept | Work::Idle => Exchange::plain(opcode, &payload),
+        _ => Exchange::plain(opcode, &payload),
     };
     if peer.is_raw() {
         exchange = exchange.to_raw();
@@ -151,5 +152,9 @@ fn measure(cell: &Cell, peer: &Peer, span: Span) -> Result<f64> {
         Work::Fanout => fanout::run(&target, &exchange, connections, in_flight, start),
         Work::Accept => accept::run(&target, connections, start),
         Work::Idle => idle::run(&target, &exchange, connections, server.pid()),
+        Work::SocketIoRoom => socketio::room(&target, &payload, connections, in_flight, start),
+        Work::SocketIoAcks => socketio::acks(&target, connections, in_flight, start),
+        Work::SocketIoOpen => socketio::open(&target, connections, start),
+        Work::SocketIoIdle => socketio::idle(&target, connections, server.pid()),
     }
 }

@@ -22,6 +22,8 @@ Work:
   fanout    a room, one publisher
   accept    connect, upgrade, close
   idle      memory of open connections
+  socketio  the same for servers of Socket.IO: rooms, acknowledgements, opening, memory;
+            also one by one, as socketio-room, -acks, -open and -idle
   all       everything, the default
 
 Options:
@@ -75,15 +77,16 @@ impl Options {
                 "--write" => options.write = true,
                 "--help" | "-h" => options.help = true,
                 "check" => options.scope = Scope::Check,
-                "all" => options.works.extend(Work::ALL),
-                name => match Work::ALL.into_iter().find(|work| work.name() == name) {
+                "all" => options.works.extend(Work::all()),
+                "socketio" => options.works.extend(Work::SOCKETIO),
+                name => match Work::all().find(|work| work.name() == name) {
                     Some(work) => options.works.push(work),
                     None => return Err(format!("unknown argument {name}; see --help").into()),
                 },
             }
         }
         if options.works.is_empty() {
-            options.works.extend(Work::ALL);
+            options.works.extend(Work::all());
         }
         if options.runs == Some(0) {
             return Err("--runs needs at least 1".into());

@@ -28,6 +28,10 @@ pub(crate) enum Package {
     Product,
     /// `packages/node/bench`: servers with a handler in JavaScript.
     Node,
+    /// `tests/socketio/reference`: the official server of Socket.IO.
+    Reference,
+    /// The example `conformance` of our server of Socket.IO.
+    SocketIo,
 }
 
 /// A server that can be measured.
@@ -40,7 +44,7 @@ pub(crate) struct Peer {
     works: &'static [Work],
 }
 
-const EVERYTHING: &[Work] = &Work::ALL;
+const EVERYTHING: &[Work] = Work::WEBSOCKET;
 const ECHO: &[Work] = &[Work::Echo];
 const ECHO_DEFLATE: &[Work] = &[Work::Echo, Work::Deflate];
 const ECHO_FANOUT: &[Work] = &[Work::Echo, Work::Fanout];
@@ -84,12 +88,23 @@ pub(crate) static PEERS: &[Peer] = &[
         ..peer("node-vaiven-ws", "node", &["echo.mjs", "vaiven-ws"])
     },
     Peer { package: Package::Node, works: NODE, ..peer("node-vaiven", "node", &["echo.mjs", "vaiven"]) },
+    Peer {
+        package: Package::Reference,
+        works: Work::SOCKETIO,
+        ..peer("socketio-node", "node", &["server.js", "perf"])
+    },
+    Peer { works: Work::SOCKETIO, ..peer("socketioxide", "peer-socketioxide", &[]) },
+    Peer {
+        package: Package::SocketIo,
+        works: Work::SOCKETIO,
+        ..peer("vaiven-socketio", "conformance", &["perf"])
+    },
 ];
 
 impl Peer {
     /// Whether it is one of ours.
     pub(crate) fn is_ours(&self) -> bool {
-        self.package != Package::Peers && self.name != "node-ws"
+        !matches!(self.package, Package::Peers | Package::Reference) && self.name != "node-ws"
     }
 
     pub(crate) fn is_raw(&self) -> bool {
@@ -105,6 +120,7 @@ impl Peer {
         match (self.package, work) {
             (Package::Product, Work::Fanout) => "/c/bench",
             (Package::Product, _) => "/echo",
+            (_, work) if Work::SOCKETIO.contains(&work) => "/socket.io/?EIO=4&transport=websocket",
             _ => "/",
         }
     }
@@ -112,6 +128,7 @@ impl Peer {
     fn command(&self, cell: &Cell, request_bytes: usize, listen: SocketAddr) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(BECOME_SERVER);
+        let port = listen.port().to_string();
         if self.package == Package::Node {
             let [script, args @ ..] = self.args else { return Err("no script".into()) };
             command.arg(self.program).arg(self.package.programs().join(script)).args(args);
@@ -121,7 +138,16 @@ impl Peer {
             }
             return Ok(command);
         }
+        if self.package == Package::Reference {
+            let [script, args @ ..] = self.args else { return Err("no script".into()) };
+            command.arg(self.program).arg(self.package.programs().join(script)).args(args).arg(port);
+            return Ok(command);
+        }
         command.arg(self.package.programs().join(self.program));
+        if self.package == Package::SocketIo {
+            command.args(self.args).arg(port);
+            return Ok(command);
+        }
         if self.package == Package::Product {
             command.args(["serve", "--listen", &listen.to_string(), "--history", "memory"]).args(self.args);
             return Ok(command);
@@ -130,7 +156,7 @@ impl Peer {
         match cell.work {
             Work::Deflate => drop(command.arg("--deflate")),
             Work::Fanout => drop(command.arg("--fanout")),
-            Work::Echo | Work::Accept | Work::Idle => {}
+            _ => {}
         }
         if self.is_raw() {
             command.args(["--frame", &request_bytes.to_string()]);
@@ -140,28 +166,36 @@ impl Peer {
 }
 
 impl Package {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Peers, Self::Vaiven, Self::Product, Self::Node, Self::Reference, Self::SocketIo];
+
     fn manifest(self) -> PathBuf {
         let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
-        if self == Self::Product { benches.join("../Cargo.toml") } else { benches.join("Cargo.toml") }
+        let is_of_product = matches!(self, Self::Product | Self::SocketIo);
+        benches.join(if is_of_product { "../Cargo.toml" } else { "Cargo.toml" })
     }
 
     fn programs(self) -> PathBuf {
         match self {
             Self::Node => Path::new(env!("CARGO_MANIFEST_DIR")).join("../packages/node/bench"),
+            Self::Reference => Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/socketio/reference"),
+            Self::SocketIo => self.manifest().with_file_name("target/release/examples"),
             _ => self.manifest().with_file_name("target/release"),
         }
     }
 
     /// Builds its programs for release.
     pub(crate) fn build(self) -> Result<()> {
-        let package = match self {
+        let (package, what) = match self {
             Self::Node => return build_node_package(),
-            Self::Peers => "bench-peers",
-            Self::Vaiven => "vaiven-peer",
-            Self::Product => "vaiven-cli",
+            Self::Reference => return install("../tests/socketio"),
+            Self::Peers => ("bench-peers", "--bins"),
+            Self::Vaiven => ("vaiven-peer", "--bins"),
+            Self::Product => ("vaiven-cli", "--bins"),
+            Self::SocketIo => ("vaiven-socketio", "--examples"),
         };
         let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--release", "--bins", "--package", package, "--manifest-path"])
+            .args(["build", "--release", what, "--package", package, "--manifest-path"])
             .arg(self.manifest())
             .env_remove("CARGO_TARGET_DIR")
             .status()?;
@@ -171,15 +205,20 @@ impl Package {
 
 /// Builds the npm package, once its dependencies are there.
 fn build_node_package() -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packages/node");
-    let npm = |arguments: &[&str]| -> Result<()> {
-        let status = Command::new("npm").args(arguments).current_dir(&folder).status()?;
-        if status.success() { Ok(()) } else { Err(format!("npm {} failed", arguments.join(" ")).into()) }
-    };
-    if !folder.join("node_modules").exists() {
-        npm(&["ci"])?;
-    }
-    npm(&["run", "build"])
+    install("../packages/node")?;
+    npm("../packages/node", &["run", "build"])
+}
+
+/// Installs the dependencies of a package of npm, unless they are there.
+fn install(folder: &str) -> Result<()> {
+    let is_there = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join("node_modules").exists();
+    if is_there { Ok(()) } else { npm(folder, &["ci"]) }
+}
+
+fn npm(folder: &str, arguments: &[&str]) -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let status = Command::new("npm").args(arguments).current_dir(folder).status()?;
+    if status.success() { Ok(()) } else { Err(format!("npm {} failed", arguments.join(" ")).into()) }
 }
 
 /// Becomes another program, on the server's core; it is killed when its parent, the bench, is gone.

@@ -39,9 +39,12 @@ const fn best(work: Work, cell: &'static str) -> Requirement {
     Requirement { work, cell, peer: "vaiven", yardstick: Yardstick::EveryCrate, at_most: TIE }
 }
 
-const fn idle(peer: &'static str) -> Requirement {
-    let (work, yardstick) = (Work::Idle, Yardstick::Nothing);
-    Requirement { work, cell: "N 10000", peer, yardstick, at_most: 2.0 }
+const fn idle(work: Work, peer: &'static str, at_most: f64) -> Requirement {
+    Requirement { work, cell: "N 10000", peer, yardstick: Yardstick::Nothing, at_most }
+}
+
+const fn below_others(work: Work, cell: &'static str) -> Requirement {
+    Requirement { work, cell, peer: "vaiven-socketio", yardstick: Yardstick::EveryCrate, at_most: 1.0 }
 }
 
 static REQUIREMENTS: &[Requirement] = &[
@@ -65,8 +68,15 @@ static REQUIREMENTS: &[Requirement] = &[
     raw(Work::Fanout, "1 KiB, N 1000, w 1", "vaiven-serve", 1.15),
     raw(Work::Fanout, "1 KiB, N 1000, w 16", "vaiven-serve", 1.15),
     best(Work::Accept, "32 at a time"),
-    idle("vaiven"),
-    idle("vaiven-serve"),
+    idle(Work::Idle, "vaiven", 2.0),
+    idle(Work::Idle, "vaiven-serve", 2.0),
+    below_others(Work::SocketIoRoom, "64 B text, N 1000, w 1"),
+    below_others(Work::SocketIoRoom, "64 B text, N 1000, w 16"),
+    below_others(Work::SocketIoAcks, "N 200, P 1"),
+    below_others(Work::SocketIoAcks, "N 200, P 16"),
+    below_others(Work::SocketIoOpen, "32 at a time"),
+    below_others(Work::SocketIoIdle, "N 10000"),
+    idle(Work::SocketIoIdle, "vaiven-socketio", 4.0),
 ];
 
 /// A requirement that a run has looked at.

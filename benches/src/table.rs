@@ -7,7 +7,7 @@ use crate::peer::Peer;
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) cell: Cell,
-    /// The raw limit comes first.
+    /// The yardstick comes first: the raw limit, or for Socket.IO the official server.
     pub(crate) columns: Vec<Column>,
 }
 
@@ -53,7 +53,12 @@ impl Spread {
 }
 
 impl Row {
-    /// The peer's cost over that of the raw limit in the same round.
+    /// What the others are multiples of.
+    pub(crate) fn yardstick(&self) -> &'static str {
+        self.columns.first().map_or("nothing", |column| column.peer.name)
+    }
+
+    /// The peer's cost over that of the yardstick in the same round.
     pub(crate) fn ratio(&self, column: &Column) -> Option<Spread> {
         column.ratio(self.columns.first()?)
     }
@@ -75,7 +80,7 @@ impl Row {
             self.cell.name(),
             "median",
             "min - max",
-            "x raw",
+            format!("x {}", self.yardstick()),
             "min - max"
         );
         for column in &self.columns {

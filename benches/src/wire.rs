@@ -71,6 +71,11 @@ pub(crate) fn close_frame() -> Vec<u8> {
     masked(FIN | 0x8, &1000_u16.to_be_bytes())
 }
 
+/// A text frame, masked.
+pub(crate) fn text_frame(text: &str) -> Vec<u8> {
+    masked(FIN | Opcode::Text as u8, text.as_bytes())
+}
+
 fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = header(first, payload.len(), MASKED);
     frame.extend_from_slice(&MASKING_KEY);

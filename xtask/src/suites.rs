@@ -90,6 +90,13 @@ const SUITES: &[Suite] = &[
         run: conformance,
     },
     Suite {
+        name: "socketio",
+        about: "unmodified clients of Socket.IO in JavaScript and Python",
+        by_default: true,
+        minutes: 30,
+        run: socketio,
+    },
+    Suite {
         name: "browser",
         about: "the page and the tutorials in Chromium",
         by_default: true,
@@ -429,6 +436,21 @@ fn browser_tests() -> Result<Tally, String> {
     let package = Package::of("tests/browser")?;
     let screenshots = host::target().join("screenshots");
     let variables = [("VAIVEN_BIN", server_binary()?), ("CHROMIUM", chromium), ("SCREENSHOTS", screenshots)];
+    let test = |files: &[&str]| package.run_tests(files, "180000", &variables);
+    test(&["."])?.and_again(test)
+}
+
+fn socketio() -> Outcome {
+    socketio_tests().into()
+}
+
+/// The server under test is the example `conformance`, in the modes that the tests choose.
+fn socketio_tests() -> Result<Tally, String> {
+    let python = python_with_venv()?;
+    release_build(&["--package", "vaiven-socketio", "--example", "conformance"])?;
+    let server = host::target().join("release/examples/conformance");
+    let package = Package::of("tests/socketio")?;
+    let variables = [("SOCKETIO_SERVER", server), ("PYTHON", python)];
     let test = |files: &[&str]| package.run_tests(files, "180000", &variables);
     test(&["."])?.and_again(test)
 }

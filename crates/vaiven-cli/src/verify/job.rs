@@ -28,6 +28,10 @@ pub(super) enum Protocol {
     V1,
     /// A bare WebSocket of a room: it comes back, and what was said meanwhile is lost to it.
     Plain,
+    /// Socket.IO over a WebSocket: a channel is a namespace, and sessions that were lost are recovered.
+    #[serde(rename = "socketio")]
+    #[value(name = "socketio")]
+    SocketIo,
 }
 
 /// What the first process says to the others.

@@ -16,6 +16,7 @@ mod publisher;
 mod report;
 mod route;
 mod server;
+mod socketio;
 mod subscriber;
 mod times;
 mod worker;
@@ -58,6 +59,7 @@ restarted in the middle.
   vaiven verify -c 1000 -d 60s --faults cut,reset,stall,half-open,avalanche,restart
   vaiven verify ws://127.0.0.1:8080/v1 --channel sala
   vaiven verify ws://127.0.0.1:8080/c/sala --faults none
+  vaiven verify ws://127.0.0.1:8080/socket.io/ --channel sala
 
 A server with its default limits takes 20 new connections per second and 256 in all from one address; more clients than \
 that wait, or need its limits raised.";
@@ -112,6 +114,7 @@ async fn verify(mut plan: Plan, is_json: bool) -> Result<Exit, String> {
             plan.job.url = match plan.job.protocol {
                 Protocol::V1 => format!("ws://{address}/v1"),
                 Protocol::Plain => format!("ws://{address}/c/{}", plan.job.channel),
+                Protocol::SocketIo => format!("ws://{address}/socket.io/"),
             };
         }
         server = Some(started);
@@ -125,7 +128,7 @@ async fn verify(mut plan: Plan, is_json: bool) -> Result<Exit, String> {
 
 async fn play(plan: &Plan, server: Option<&mut Server>, is_json: bool) -> Result<Exit, String> {
     let job = &plan.job;
-    let (proxy, route) = Route::new(job).await?;
+    let (proxy, route) = Route::new(job)?;
     if let Err(error) = route.connect().await {
         eprintln!("vaiven verify: {error}");
         return Ok(Exit::Unreachable);

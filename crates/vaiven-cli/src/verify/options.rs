@@ -14,12 +14,12 @@ const FILES_PER_SUBSCRIBER: usize = 3;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The server: ws://HOST/v1, or ws://HOST/c/ROOM for a plain room [default: one of its own, which it starts and
-    /// ends]
+    /// The server: ws://HOST/v1, ws://HOST/c/ROOM for a plain room, or ws://HOST/socket.io/ [default: one of its own,
+    /// which it starts and ends]
     #[arg(value_name = "URL", value_hint = ValueHint::Url)]
     url: Option<String>,
 
-    /// How clients talk [default: plain where the path is that of a room, else v1]
+    /// How clients talk [default: what the path is for, else v1]
     #[arg(long, value_enum, value_name = "PROTOCOL")]
     protocol: Option<Protocol>,
 
@@ -125,8 +125,11 @@ impl Options {
         }
         let seed = self.faults.seed.unwrap_or_else(rand::random);
         let url = self.url.unwrap_or_default();
-        let is_room = url.contains("/c/");
-        let protocol = self.protocol.unwrap_or(if is_room { Protocol::Plain } else { Protocol::V1 });
+        let protocol = self.protocol.unwrap_or(match () {
+            () if url.contains("/c/") => Protocol::Plain,
+            () if url.contains("/socket.io") => Protocol::SocketIo,
+            () => Protocol::V1,
+        });
         if starts != Starts::Own {
             Target::parse(&url).map_err(|error| error.to_string())?;
         }

@@ -61,7 +61,7 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// Starts a proxy to `server`, a host and a port.
-    pub(super) async fn start(server: String) -> io::Result<Self> {
+    pub(super) fn start(server: String) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
         let listener = socket.listen(BACKLOG)?;
@@ -192,7 +192,7 @@ mod tests {
     /// A client and a server with the proxy between them.
     async fn connected() -> (Proxy, TcpStream, TcpStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let proxy = Proxy::start(listener.local_addr().unwrap().to_string()).await.unwrap();
+        let proxy = Proxy::start(listener.local_addr().unwrap().to_string()).unwrap();
         let client = TcpStream::connect(proxy.address()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
         while proxy.len() == 0 {

@@ -4,6 +4,7 @@ use super::clock;
 use super::job::Protocol;
 use super::ledger::{Numbered, Sent};
 use super::route::Route;
+use super::socketio::{Connection, Incoming, Session};
 use super::subscriber::pause;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub(super) struct Pace {
 pub(super) struct Publisher {
     number: usize,
     channel: String,
+    protocol: Protocol,
     route: Route,
     client: Option<Client>,
 }
@@ -34,7 +36,7 @@ impl Publisher {
     /// One whose client begins to connect.
     pub(super) fn new(number: usize, channel: &str, protocol: Protocol, route: &Route) -> Self {
         let client = (protocol == Protocol::V1).then(|| route.client());
-        Self { number, channel: channel.to_owned(), route: route.clone(), client }
+        Self { number, channel: channel.to_owned(), protocol, route: route.clone(), client }
     }
 
     fn message(&self, number: u64, size: usize) -> String {
@@ -49,6 +51,7 @@ impl Publisher {
     pub(super) async fn run(self, pace: Pace) -> Sent {
         match &self.client {
             Some(client) => self.channel(client, pace).await,
+            None if self.protocol == Protocol::SocketIo => self.namespace(pace).await,
             None => self.room(pace).await,
         }
     }
@@ -113,6 +116,49 @@ impl Publisher {
                     }
                 }
             }
+        }
+        sent
+    }
+
+    /// An event is sent once: of what is not acknowledged when the connection is lost, nobody knows.
+    async fn namespace(&self, pace: Pace) -> Sent {
+        let end = Instant::now() + pace.duration;
+        let mut ticks = interval(pace.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut sent = Sent::default();
+        let mut unanswered = BTreeSet::new();
+        let mut tries = 0;
+        while Instant::now() < end {
+            let mut session = Session::default();
+            let Ok(mut connection) = Connection::join(&self.route, &self.channel, &mut session).await else {
+                tries += 1;
+                tokio::time::sleep(pause(tries)).await;
+                continue;
+            };
+            tries = 0;
+            let deadline = end + ANSWERS;
+            while Instant::now() < end || !unanswered.is_empty() {
+                tokio::select! {
+                    received = timeout_at(deadline, connection.recv(&mut session)) => match received {
+                        Ok(Ok(Incoming::Answer { id, is_kept })) => {
+                            if unanswered.remove(&id) && !is_kept {
+                                sent.refused.push(id);
+                            }
+                        }
+                        Ok(Ok(Incoming::Publication(_))) => {}
+                        Ok(Err(_)) | Err(_) => break,
+                    },
+                    _ = ticks.tick(), if Instant::now() < end => {
+                        let number = sent.count;
+                        sent.count += 1;
+                        unanswered.insert(number);
+                        if connection.publish(number, &self.message(number, pace.size)).await.is_err() {
+                            break;
+                        }
+                    }
+                }
+            }
+            sent.uncertain.extend(std::mem::take(&mut unanswered));
         }
         sent
     }

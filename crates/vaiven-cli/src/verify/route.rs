@@ -11,6 +11,8 @@ use vaiven_client::{Builder, Client};
 
 /// What a connection of this protocol asks for.
 const SUBPROTOCOL: &str = "vaiven.v1.json";
+/// What Engine.IO asks for in the query of its address: its version, and a WebSocket from the beginning.
+const ENGINE_QUERY: &str = "EIO=4&transport=websocket";
 
 /// From a client to the server.
 #[derive(Clone, Debug)]
@@ -26,7 +28,7 @@ impl Route {
     ///
     /// # Errors
     /// A sentence: the URL is none that can be led through a proxy, or the system has no port left.
-    pub(super) async fn new(job: &Job) -> Result<(Proxy, Self), String> {
+    pub(super) fn new(job: &Job) -> Result<(Proxy, Self), String> {
         let target = Target::parse(&job.url).map_err(|error| error.to_string())?;
         if target.is_secure() {
             return Err(format!(
@@ -35,13 +37,17 @@ impl Route {
             ));
         }
         let server = format!("{}:{}", target.host(), target.port());
-        let proxy = Proxy::start(server).await.map_err(|error| format!("cannot start the proxy: {error}"))?;
+        let proxy = Proxy::start(server).map_err(|error| format!("cannot start the proxy: {error}"))?;
         let client = match job.protocol {
             Protocol::V1 => vaiven::Client::new().subprotocol(SUBPROTOCOL),
-            Protocol::Plain => vaiven::Client::new(),
+            Protocol::Plain | Protocol::SocketIo => vaiven::Client::new(),
+        };
+        let url = match job.protocol {
+            Protocol::SocketIo => format!("{}?{ENGINE_QUERY}", job.url),
+            Protocol::V1 | Protocol::Plain => job.url.clone(),
         };
         let token = job.token.as_deref().map(Arc::from);
-        let route = Self { proxy: proxy.address(), client, url: job.url.as_str().into(), token };
+        let route = Self { proxy: proxy.address(), client, url: url.into(), token };
         Ok((proxy, route))
     }
 
@@ -54,6 +60,11 @@ impl Route {
         // Small messages are not held back.
         let _ = stream.set_nodelay(true);
         self.client.connect_over(stream, &self.url).await.map(|(socket, _)| socket)
+    }
+
+    /// The token to be shown.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     /// A client that comes back.

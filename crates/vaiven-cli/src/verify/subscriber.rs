@@ -4,6 +4,7 @@ use super::clock;
 use super::job::{Findings, Job, Protocol};
 use super::ledger::{Ledger, Numbered, Sent};
 use super::route::Route;
+use super::socketio::{Connection, Incoming, Session};
 use super::times::Times;
 use rand::RngExt;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
@@ -60,6 +61,7 @@ impl Subscriber {
         match job.protocol {
             Protocol::V1 => tokio::spawn(task.channel()),
             Protocol::Plain => tokio::spawn(task.room()),
+            Protocol::SocketIo => tokio::spawn(task.namespace()),
         };
         Self { book }
     }
@@ -202,6 +204,53 @@ impl Task {
                     && let Ok(message) = serde_json::from_str(&text)
                 {
                     self.note(&message);
+                }
+            }
+            lost = Some(Instant::now());
+        }
+    }
+
+    /// Over Socket.IO, whose client comes back with what it was given to be recovered.
+    async fn namespace(self) {
+        let mut turn = self.turns.acquire().await.ok();
+        let mut session = Session::default();
+        let mut lost: Option<Instant> = None;
+        let mut tries = 0;
+        loop {
+            let (began, began_at) = (Instant::now(), clock::now());
+            let mut connection = match Connection::join(&self.route, &self.job.channel, &mut session).await {
+                Ok(connection) => connection,
+                Err(why) => {
+                    if lost.is_none() {
+                        TOLD.call_once(|| eprintln!("vaiven verify: cannot join: {why}"));
+                    }
+                    tries += 1;
+                    tokio::time::sleep(pause(tries)).await;
+                    continue;
+                }
+            };
+            tries = 0;
+            // How long it took until the last of what was missed was here.
+            let mut replay = lost.is_some().then(|| began.elapsed());
+            match lost.take() {
+                Some(lost) => {
+                    let mut book = lock(&self.book);
+                    book.reconnects += 1;
+                    book.unrecovered += u64::from(!connection.is_recovered);
+                    drop(book);
+                    lock(&self.clocks).away.note(lost.elapsed());
+                }
+                None => self.there.send_modify(|there| *there += 1),
+            }
+            drop(turn.take());
+            while let Ok(incoming) = connection.recv(&mut session).await {
+                let Incoming::Publication(message) = incoming else { continue };
+                self.note(&message);
+                // Nobody says how much was missed: it ends with the first message that is younger than the connection.
+                if Duration::from_micros(message.sent) < began_at {
+                    replay = replay.map(|_| began.elapsed());
+                } else if let Some(replay) = replay.take() {
+                    lock(&self.clocks).replay.note(replay);
                 }
             }
             lost = Some(Instant::now());

@@ -53,7 +53,7 @@ async fn work() -> Result<(), String> {
     let Order::Begin(job) = next(&mut orders).await? else {
         return Err("the first order is another".to_owned());
     };
-    let share = Share::new(job).await?;
+    let share = Share::new(job)?;
     let mut there = share.there.subscribe();
     let all = share.job.subscribers;
     let mut told = usize::MAX;
@@ -90,8 +90,8 @@ struct Share {
 }
 
 impl Share {
-    async fn new(job: Job) -> Result<Self, String> {
-        let (proxy, route) = Route::new(&job).await?;
+    fn new(job: Job) -> Result<Self, String> {
+        let (proxy, route) = Route::new(&job)?;
         let disturber = Disturber::new(proxy, &job.faults, job.subscribers, job.fault_every, job.seed);
         let job = Arc::new(job);
         let clocks = Arc::default();

@@ -10,10 +10,12 @@ mod eioclient;
 mod loopback;
 mod perf;
 mod sio;
+mod suite;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: conformance MODE PORT, where MODE is one of: eio sio client eioclient perf";
+const USAGE: &str = "\
+usage: conformance MODE PORT, where MODE is one of: eio sio client eioclient perf suite suite-recovery suite-msgpack";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -26,6 +28,9 @@ async fn main() -> ExitCode {
         "client" => client::serve(port).await,
         "eioclient" => eioclient::serve(port).await,
         "perf" => perf::serve(port).await,
+        "suite" => suite::serve(port, suite::Variant::Plain).await,
+        "suite-recovery" => suite::serve(port, suite::Variant::Recovery).await,
+        "suite-msgpack" => suite::serve(port, suite::Variant::MsgPack).await,
         _ => return fail(USAGE),
     };
     match served {
