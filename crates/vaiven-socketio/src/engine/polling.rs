@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long a poll waits for a WebSocket that is about to take over: an answer at once would make the client ask again at
-/// once.
-const UPGRADE_PATIENCE: Duration = Duration::from_millis(100);
+/// once. A client sends nothing until its poll is answered, so it is not long either.
+const UPGRADE_PATIENCE: Duration = Duration::from_millis(10);
 
 /// Answers a GET.
 pub(super) async fn poll(session: Arc<Session>) -> Result<String, Rejection> {
