@@ -14,6 +14,7 @@
 mod config;
 mod connection;
 mod cors;
+mod end_reason;
 mod handshake;
 mod head;
 mod heartbeat;
@@ -28,11 +29,13 @@ mod serve;
 mod service;
 mod session;
 mod sessions;
+mod transport;
 mod websocket;
 
 pub use config::{Admit, Cookie, EngineConfig};
 pub use connection::Connection;
 pub use cors::Cors;
+pub use end_reason::EndReason;
 pub use handshake::{Handshake, Headers, Sid};
 pub use head::Head;
 pub use http::EngineBody;
@@ -40,7 +43,7 @@ pub use packet::encode;
 pub use rejection::Rejection;
 pub use sender::{EngineSender, PreparedMessages, SendError};
 pub use serve::serve;
-pub use session::{EndReason, Transport};
+pub use transport::Transport;
 pub use websocket::Opening;
 
 use sessions::Sessions;

@@ -1,11 +1,11 @@
 //! HTTP long-polling: a GET waits for what is sent to the client, a POST brings what the client sends.
 
-use super::Rejection;
 use super::handshake::Headers;
 use super::head::Head;
 use super::packet::Packet;
 use super::payload;
-use super::session::{EndReason, Session};
+use super::session::Session;
+use super::{EndReason, Rejection};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long a poll waits for a WebSocket that is about to take over: an answer at once would make the client ask again at
-/// once.
-const UPGRADE_PATIENCE: Duration = Duration::from_millis(100);
+/// once. A client sends nothing until its poll is answered, so it is not long either.
+const UPGRADE_PATIENCE: Duration = Duration::from_millis(10);
 
 /// Answers a GET.
 pub(super) async fn poll(session: Arc<Session>) -> Result<String, Rejection> {

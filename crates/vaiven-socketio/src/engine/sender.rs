@@ -1,8 +1,8 @@
 //! Sending to a session, whatever its transport is at the moment.
 
 use super::packet;
-use super::session::{EndReason, Session};
-use super::{Handshake, Transport};
+use super::session::Session;
+use super::{EndReason, Handshake, Transport};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;

@@ -139,3 +139,17 @@ async fn a_thousand_sessions_are_each_pinged_in_time() {
         client.await.expect("every client is pinged");
     }
 }
+
+#[test]
+fn an_engine_that_outlives_a_runtime_goes_on_in_the_next_one() {
+    let (engine, _observed) = observed(EngineConfig::default());
+    for _ in 0..2 {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
+        runtime.block_on(async {
+            let mut socket = open_websocket(&engine, WEBSOCKET).await.expect("it is let in");
+            text(&mut socket).await;
+            assert_eq!(text(&mut socket).await, "2");
+        });
+    }
+}

@@ -1,78 +1,26 @@
 //! One session: what its transports, its handler and the heartbeat share.
 //!
 //! A session on a WebSocket keeps next to nothing here: messages go straight to the WebSocket's own outbox, and come
-//! straight from its receiver. A session that polls has an outbox, from which polls take, and an inbox.
+//! straight from its receiver. A session that polls has an outbox, from which polls take, and an inbox; what they do is in
+//! `polling.rs`, and how a WebSocket takes over in `upgrade.rs`.
+
+mod polling;
+mod upgrade;
 
 use super::handshake::{Handshake, Headers};
 use super::packet::{self, CLOSE, NOOP};
-use super::sender::SendError;
 use super::sessions::Sessions;
-use super::{Rejection, payload};
+use super::{EndReason, Transport};
 use std::collections::VecDeque;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
-use vaiven::{Message, Prepared, PreparedBatch, Receiver, Sender};
+use vaiven::{Message, PreparedBatch, Receiver, Sender};
 
 /// The future of a handler.
 pub(super) type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// How a session's messages travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// HTTP long-polling.
-    Polling,
-    /// A WebSocket.
-    WebSocket,
-}
-
-impl Transport {
-    /// The name in the protocol.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Polling => "polling",
-            Self::WebSocket => "websocket",
-        }
-    }
-}
-
-/// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum EndReason {
-    /// The client went away, or said that it is done.
-    TransportClose,
-    /// The transport failed, or was used wrongly.
-    TransportError,
-    /// The client did not answer a ping in time.
-    PingTimeout,
-    /// The client sent something that is no packet.
-    ParseError,
-    /// This side closed it.
-    ForcedClose,
-}
-
-impl EndReason {
-    /// The reason as the protocol's clients and servers name it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::TransportClose => "transport close",
-            Self::TransportError => "transport error",
-            Self::PingTimeout => "ping timeout",
-            Self::ParseError => "parse error",
-            Self::ForcedClose => "forced close",
-        }
-    }
-}
-
-impl fmt::Display for EndReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 pub(super) struct Session {
     pub(super) handshake: Arc<Handshake>,
@@ -365,224 +313,5 @@ impl Session {
         }
         keep(&mut state.receiver, cx);
         Poll::Pending
-    }
-
-    // What senders do.
-
-    /// Queues packets for polls, all or none. `None` on a WebSocket, which is to be asked itself.
-    pub(super) fn queue(
-        &self,
-        packets: impl Iterator<Item = Message> + Clone,
-    ) -> Option<Result<(), SendError>> {
-        let mut state = self.lock();
-        if state.end.is_some() {
-            return Some(Err(SendError::Closed));
-        }
-        let polling = state.polling.as_mut()?;
-        let len: usize = packets.clone().map(|packet| packet.len()).sum();
-        let max = self.sessions.config().outbox_bytes;
-        if polling.outbox_bytes > 0 && polling.outbox_bytes.saturating_add(len) > max {
-            return Some(Err(SendError::Full));
-        }
-        polling.outbox_bytes += len;
-        polling.outbox.extend(packets);
-        if polling.upgrade != Upgrade::Probed {
-            wake(&mut polling.poll);
-        }
-        Some(Ok(()))
-    }
-
-    /// Whether a poll waits for something to take.
-    pub(super) fn has_idle_poll(&self) -> bool {
-        let state = self.lock();
-        let is_idle = |polling: &Polling| {
-            polling.has_poll && polling.outbox.is_empty() && polling.upgrade != Upgrade::Probed
-        };
-        state.end.is_none() && state.polling.as_deref().is_some_and(is_idle)
-    }
-
-    /// Waits until polls have taken everything, the session is over, or on a WebSocket.
-    pub(super) fn poll_taken(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.lock();
-        let is_empty = state.polling.as_ref().is_none_or(|polling| polling.outbox.is_empty());
-        if state.end.is_some() || is_empty {
-            return Poll::Ready(());
-        }
-        if !state.flushing.iter().any(|waker| waker.will_wake(cx.waker())) {
-            state.flushing.push(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-
-    // What polls do.
-
-    /// Begins a GET. A second one at the same time ends the session.
-    pub(super) fn begin_poll(self: &Arc<Self>) -> Result<(), Rejection> {
-        let mut state = self.lock();
-        let late = Self::is_late(&state) && state.inbox.is_empty();
-        let Some(polling) = &mut state.polling else { return Err(Rejection::BAD_REQUEST) };
-        let second = polling.has_poll;
-        polling.has_poll = !late;
-        if state.end.is_some() {
-            return if second { Err(Rejection::UNKNOWN_SID) } else { Ok(()) };
-        }
-        drop(state);
-        if second {
-            self.end(EndReason::TransportError);
-            return Err(Rejection::BAD_REQUEST);
-        }
-        if late {
-            self.end(EndReason::PingTimeout);
-            return Err(Rejection::UNKNOWN_SID);
-        }
-        Ok(())
-    }
-
-    /// Waits until there is something to answer a poll with. One that waits already when a WebSocket turns out to work is
-    /// answered at once; one that `came_late` waits for the outcome.
-    pub(super) fn poll_outgoing(&self, came_late: bool, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.lock();
-        let is_over = state.end.is_some();
-        let Some(polling) = &mut state.polling else { return Poll::Ready(()) };
-        let is_ready = match polling.upgrade {
-            Upgrade::Probed => !came_late,
-            Upgrade::None | Upgrade::Begun => !polling.outbox.is_empty(),
-        };
-        if is_over || is_ready {
-            return Poll::Ready(());
-        }
-        keep(&mut polling.poll, cx);
-        Poll::Pending
-    }
-
-    /// Whether a WebSocket is about to take over, so that a poll is not to be kept.
-    pub(super) fn is_probed(&self) -> bool {
-        self.lock().polling.as_ref().is_some_and(|polling| polling.upgrade == Upgrade::Probed)
-    }
-
-    /// Takes what a poll is answered with: everything that waits, or nothing where that is held back. `None` where a
-    /// WebSocket has taken over.
-    pub(super) fn end_poll(&self) -> Option<String> {
-        let mut state = self.lock();
-        let is_over = state.end.is_some();
-        let polling = state.polling.as_mut()?;
-        polling.has_poll = false;
-        polling.poll = None;
-        if (polling.upgrade == Upgrade::Probed && !is_over) || polling.outbox.is_empty() {
-            return Some(payload::encode([&NOOP]));
-        }
-        polling.outbox_bytes = 0;
-        let payload = payload::encode(&polling.outbox);
-        polling.outbox = VecDeque::new();
-        state.wake_flushing();
-        drop(state);
-        if is_over {
-            self.sessions.remove(&self.handshake.sid);
-        }
-        Some(payload)
-    }
-
-    /// The client went away from its poll, and with it from the session.
-    pub(super) fn cancel_poll(self: &Arc<Self>) {
-        let is_polling = self.lock().polling.as_ref().is_some_and(|polling| polling.has_poll);
-        if is_polling {
-            self.end(EndReason::TransportClose);
-        }
-    }
-
-    /// Begins a POST. A second one at the same time ends the session.
-    pub(super) fn begin_post(self: &Arc<Self>, headers: Headers) -> Result<(), Rejection> {
-        let mut state = self.lock();
-        if state.end.is_some() {
-            return Err(Rejection::UNKNOWN_SID);
-        }
-        let Some(polling) = &mut state.polling else { return Err(Rejection::BAD_REQUEST) };
-        if polling.has_post {
-            drop(state);
-            self.end(EndReason::TransportError);
-            return Err(Rejection::BAD_REQUEST);
-        }
-        polling.has_post = true;
-        polling.headers = Some(Arc::new(headers));
-        Ok(())
-    }
-
-    /// Gives the messages of a POST to the handler, once it has had those before: so what waits for it is one payload.
-    /// Ready with `false` where a WebSocket has taken over, behind whose messages they would be.
-    pub(super) fn poll_deliver(&self, messages: &mut VecDeque<Message>, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut state = self.lock();
-        let is_over = state.end.is_some();
-        let has_unread = !state.inbox.is_empty();
-        let Some(polling) = &mut state.polling else { return Poll::Ready(false) };
-        if has_unread && !is_over {
-            keep(&mut polling.post, cx);
-            return Poll::Pending;
-        }
-        if !is_over {
-            state.inbox.append(messages);
-            wake(&mut state.receiver);
-        }
-        Poll::Ready(true)
-    }
-
-    pub(super) fn end_post(&self) {
-        if let Some(polling) = &mut self.lock().polling {
-            polling.has_post = false;
-        }
-    }
-
-    // The way to a WebSocket.
-
-    /// A WebSocket is there; `false` where there is one already, or the session is over.
-    pub(super) fn begin_upgrade(&self) -> bool {
-        let mut state = self.lock();
-        let is_over = state.end.is_some();
-        match &mut state.polling {
-            Some(polling) if polling.upgrade == Upgrade::None && !is_over => {
-                polling.upgrade = Upgrade::Begun;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// The WebSocket works: the poll that waits is answered, and later ones are given nothing.
-    pub(super) fn probed(&self) {
-        if let Some(polling) = &mut self.lock().polling {
-            polling.upgrade = Upgrade::Probed;
-            wake(&mut polling.poll);
-        }
-    }
-
-    /// The WebSocket went away: polls go on.
-    pub(super) fn abandon_upgrade(&self) {
-        if let Some(polling) = &mut self.lock().polling {
-            polling.upgrade = Upgrade::None;
-            wake(&mut polling.poll);
-        }
-    }
-
-    /// Goes on over the WebSocket: what waits is sent first, and whatever is sent from now on comes behind it.
-    pub(super) fn upgrade(&self, socket: Sender, receiver: Receiver) {
-        let mut state = self.lock();
-        if state.end.is_some() {
-            return;
-        }
-        let Some(mut polling) = state.polling.take() else { return };
-        if !polling.outbox.is_empty() {
-            // Together, since what is queued at once always fits where nothing waits.
-            let packets = polling.outbox.drain(..);
-            let packets =
-                packets.map(|packet| if self.takes_only_text { packet::as_text(packet) } else { packet });
-            let frames = packets.map(Prepared::new).collect();
-            socket.try_send_batch(&PreparedBatch::new(frames));
-        }
-        let is_first = self.socket.set(socket).is_ok();
-        debug_assert!(is_first, "a session is upgraded once");
-        state.upgraded = Some(receiver);
-        wake(&mut polling.poll);
-        wake(&mut polling.post);
-        wake(&mut state.receiver);
-        state.wake_flushing();
     }
 }
