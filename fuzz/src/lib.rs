@@ -2,6 +2,7 @@
 //! run as ordinary tests too (`tests/seeds.rs`), on a stable compiler.
 
 mod decode;
+mod engineio_payload;
 mod handshake;
 mod header;
 mod inflate;
@@ -9,6 +10,7 @@ mod operations;
 mod round_trip;
 
 pub use decode::{decode_client, decode_server};
+pub use engineio_payload::engineio_payload;
 pub use handshake::{handshake_client, handshake_server};
 pub use header::header;
 pub use inflate::inflate;

@@ -61,6 +61,8 @@ pub struct Encoder {
     outbox: Outbox,
     role: Role,
     closing: bool,
+    /// The Close frame of a failed connection says which rule was broken, and not its code alone.
+    explains: bool,
     deflate: Option<Box<SendDeflate>>,
     /// The answer to the last ping, while something else waits before it.
     pong: Option<Box<Bytes>>,
@@ -78,6 +80,7 @@ impl Encoder {
             outbox: Outbox::default(),
             role,
             closing: false,
+            explains: true,
             deflate: None,
             pong: None,
             max_frame_bytes: usize::MAX,
@@ -99,6 +102,13 @@ impl Encoder {
     #[must_use]
     pub fn with_max_frame_bytes(mut self, max_frame_bytes: usize) -> Self {
         self.max_frame_bytes = max_frame_bytes.max(1);
+        self
+    }
+
+    /// Fails connections with a close code and no sentence, for protocols whose clients expect that.
+    #[must_use]
+    pub fn without_explanations(mut self) -> Self {
+        self.explains = false;
         self
     }
 
@@ -349,9 +359,11 @@ impl Encoder {
         }
     }
 
-    /// Fails the connection (RFC 6455 section 7.1.7): queues a Close frame that names the broken rule.
+    /// Fails the connection (RFC 6455 section 7.1.7): queues a Close frame that names the broken rule, unless it is
+    /// [not to](Self::without_explanations).
     pub fn fail(&mut self, violation: Violation) {
-        self.close(Some(&CloseFrame::new(violation.close_code(), &violation.to_string())));
+        let reason = if self.explains { violation.to_string() } else { String::new() };
+        self.close(Some(&CloseFrame::new(violation.close_code(), &reason)));
     }
 
     /// Compresses the payload when that is asked for and shortens it.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use vaiven_proto::deflate::{DeflateConfig, DeflateParams, Inflater, WindowBits};
 use vaiven_proto::{
     CloseFrame, Closing, Compress, Decoder, Encoder, Incoming, Input, Limits, Message, OpCode, Role,
+    Violation,
 };
 
 const PARAMS: DeflateParams = DeflateParams {
@@ -87,4 +88,19 @@ fn nothing_follows_a_close_frame() {
     assert_eq!(encoder.fragment(OpCode::Text, b"late"), Err(Closing));
     assert_eq!(encoder.last_fragment(b"late"), Err(Closing));
     assert_eq!(encoder.outbox().len(), before);
+}
+
+#[test]
+fn a_failed_connection_is_told_the_rule_unless_its_code_is_to_stand_alone() {
+    let violation = Violation::ReservedOpcode;
+    for (mut encoder, is_explained) in
+        [(encoder(Role::Server), true), (encoder(Role::Server).without_explanations(), false)]
+    {
+        encoder.fail(violation);
+        let [Incoming::Close(Some(frame))] = &received(Role::Server, &mut encoder)[..] else {
+            panic!("a Close frame, and nothing else");
+        };
+        assert_eq!(frame.code, violation.close_code());
+        assert_eq!(frame.reason.is_empty(), !is_explained);
+    }
 }

@@ -30,6 +30,9 @@ pub struct Config {
     /// Outgoing messages are split into frames of at most this many bytes; `None`, the default, sends each
     /// message as one frame.
     pub max_frame_bytes: Option<usize>,
+    /// Whether a peer that broke a rule is told which one, in the reason of the Close frame. It is: whoever looks for the
+    /// fault finds it there. Without, the close code stands alone.
+    pub explain_violations: bool,
 }
 
 impl Config {
@@ -46,6 +49,7 @@ impl Config {
             write_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
             max_frame_bytes: None,
+            explain_violations: true,
         }
     }
 }

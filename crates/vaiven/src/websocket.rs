@@ -67,6 +67,9 @@ impl WebSocket {
         if let Some(max) = config.max_frame_bytes {
             encoder = encoder.with_max_frame_bytes(max);
         }
+        if !config.explain_violations {
+            encoder = encoder.without_explanations();
+        }
         let inflater = deflate.map(|deflate| Inflater::new(role, &deflate.params));
         let decoder = Decoder::new(role, config.limits.clone(), inflater, Instant::now().into_std());
         let link = Link::new(encoder, write, config);

@@ -2,8 +2,8 @@
 
 use super::handshake::{Handshake, Headers};
 use super::packet::Packet;
-use super::session::{Arrival, EndReason, Session};
-use super::{EngineSender, Transport};
+use super::session::{Arrival, Session};
+use super::{EndReason, EngineSender, Transport};
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -37,6 +37,11 @@ impl Handshake {
         form_urlencoded::parse(query.as_bytes())
     }
 
+    /// Whether the client takes only text: it says so with `b64` in the query.
+    pub(super) fn takes_only_text(&self) -> bool {
+        self.target.contains("b64") && self.query().any(|(key, value)| key == "b64" && !value.is_empty())
+    }
+
     /// The header fields.
     pub fn headers(&self) -> &Headers {
         &self.headers

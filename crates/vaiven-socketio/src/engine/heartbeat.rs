@@ -92,12 +92,14 @@ impl Heartbeat {
 
     /// Runs until nothing is left to do.
     async fn run(self: Arc<Self>) {
+        let serving = Serving(&self);
         loop {
             let next = {
                 let mut queues = self.lock();
                 let Some(next) = queues.next() else {
                     queues.is_served = false;
-                    return;
+                    // From here on it may be another task's turn.
+                    return std::mem::forget(serving);
                 };
                 next
             };
@@ -126,5 +128,14 @@ impl Heartbeat {
                 self.lock().ends.push_back((later, session));
             }
         }
+    }
+}
+
+/// The task that serves the queues. Should its runtime end before them, the next session begins another one.
+struct Serving<'a>(&'a Heartbeat);
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_served = false;
     }
 }

@@ -150,7 +150,10 @@ fn text(body: String) -> Response<EngineBody> {
 }
 
 fn rejected(rejection: &Rejection) -> Response<EngineBody> {
-    let mut response = with_type("application/json", rejection.to_json());
+    // Clients show the answer to their applications, which know that to a body that is too large as empty.
+    let is_empty = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+    let body = if is_empty { String::new() } else { rejection.to_json() };
+    let mut response = with_type("application/json", body);
     *response.status_mut() = rejection.status();
     response
 }

@@ -14,12 +14,13 @@
 mod config;
 mod connection;
 mod cors;
+mod end_reason;
 mod handshake;
 mod head;
 mod heartbeat;
 mod http;
-mod packet;
-mod payload;
+pub mod packet;
+pub mod payload;
 mod polling;
 mod rejection;
 mod sender;
@@ -28,18 +29,20 @@ mod serve;
 mod service;
 mod session;
 mod sessions;
+mod transport;
 mod websocket;
 
 pub use config::{Admit, Cookie, EngineConfig};
 pub use connection::Connection;
 pub use cors::Cors;
+pub use end_reason::EndReason;
 pub use handshake::{Handshake, Headers, Sid};
 pub use head::Head;
 pub use http::EngineBody;
 pub use rejection::Rejection;
 pub use sender::{EngineSender, PreparedMessages, SendError};
 pub use serve::serve;
-pub use session::{EndReason, Transport};
+pub use transport::Transport;
 pub use websocket::Opening;
 
 use sessions::Sessions;
@@ -116,6 +119,8 @@ impl Engine {
         server.connection.limits.max_message_bytes = config.max_payload;
         server.connection.outbox_bytes = config.outbox_bytes;
         server.connection.keepalive = None;
+        // Clients show the reason to their applications, which know it as empty.
+        server.connection.explain_violations = false;
         server.origins = config.origins();
         server.subprotocols = Vec::new();
         server.deflate = config.deflate;

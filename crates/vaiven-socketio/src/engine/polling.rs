@@ -1,11 +1,11 @@
 //! HTTP long-polling: a GET waits for what is sent to the client, a POST brings what the client sends.
 
-use super::Rejection;
 use super::handshake::Headers;
 use super::head::Head;
 use super::packet::Packet;
 use super::payload;
-use super::session::{EndReason, Session};
+use super::session::Session;
+use super::{EndReason, Rejection};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -66,10 +66,11 @@ where
         return Err(Rejection::BAD_REQUEST);
     }
     let config = session.sessions.config();
-    let body = match timeout(config.body_timeout, read(body, config.max_payload)).await {
-        Ok(read) => read?,
-        Err(_) => Err(Rejection::TOO_SLOW)?,
+    let Ok(body) = timeout(config.body_timeout, read(body, config.max_payload)).await else {
+        session.end(EndReason::TransportError);
+        return Err(Rejection::TOO_SLOW);
     };
+    let body = body?;
     let Ok(packets) = payload::decode(&body, config.max_payload_packets) else {
         session.end(EndReason::ParseError);
         return Err(Rejection::BAD_REQUEST);

@@ -1,8 +1,8 @@
 //! Sending to a session, whatever its transport is at the moment.
 
 use super::packet;
-use super::session::{EndReason, Session};
-use super::{Handshake, Transport};
+use super::session::Session;
+use super::{EndReason, Handshake, Transport};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -80,13 +80,12 @@ impl EngineSender {
     /// As [`try_send`](Self::try_send).
     pub fn try_send_compressed(&self, messages: &[Message], compress: Compress) -> Result<(), SendError> {
         if let Some(socket) = self.session.socket() {
-            return send_over(socket, messages, compress);
+            return self.send_over(socket, messages, compress);
         }
         // Encoded before the lock is taken.
         let packets: Vec<Message> = messages.iter().map(packet::encode).collect();
-        self.session
-            .queue(packets.into_iter())
-            .unwrap_or_else(|| self.upgraded(|socket| send_over(socket, messages, compress)))
+        let queued = self.session.queue(packets.into_iter());
+        queued.unwrap_or_else(|| self.upgraded(|socket| self.send_over(socket, messages, compress)))
     }
 
     /// Queues messages that were framed once for many, all or none. Over a WebSocket they are written at the end of the
@@ -108,15 +107,45 @@ impl EngineSender {
         compress: Compress,
     ) -> Result<(), SendError> {
         if let Some(socket) = self.session.socket() {
-            return send_batch(socket, &prepared.0, compress);
+            return self.send_prepared_over(socket, prepared, compress);
         }
         let queued = self.session.queue(prepared.packets());
-        queued.unwrap_or_else(|| self.upgraded(|socket| send_batch(socket, &prepared.0, compress)))
+        queued.unwrap_or_else(|| self.upgraded(|socket| self.send_prepared_over(socket, prepared, compress)))
     }
 
     /// Goes on over the WebSocket that the session was given in the meantime.
     fn upgraded(&self, send: impl FnOnce(&Sender) -> Result<(), SendError>) -> Result<(), SendError> {
         self.session.socket().map_or(Err(SendError::Closed), send)
+    }
+
+    fn send_over(&self, socket: &Sender, messages: &[Message], compress: Compress) -> Result<(), SendError> {
+        match messages {
+            [] => Ok(()),
+            [message] => {
+                let sent = socket.try_send_compressed(self.session.encode(message), compress);
+                sent.map_err(|error| match error {
+                    TrySendError::Full(_) => SendError::Full,
+                    TrySendError::Closing(_) => SendError::Closed,
+                })
+            }
+            // Several leave together or not at all.
+            _ => {
+                let packets = messages.iter().map(|message| self.session.encode(message));
+                send_batch(socket, &batch(packets), compress)
+            }
+        }
+    }
+
+    fn send_prepared_over(
+        &self,
+        socket: &Sender,
+        prepared: &PreparedMessages,
+        compress: Compress,
+    ) -> Result<(), SendError> {
+        if self.session.takes_only_text() {
+            return send_batch(socket, &batch(prepared.packets().map(packet::as_text)), compress);
+        }
+        send_batch(socket, &prepared.0, compress)
     }
 
     /// Waits until the transport has taken everything that was queued, or the session is over.
@@ -152,20 +181,6 @@ impl EngineSender {
     /// Closes the session: what was queued is still sent, what arrives is dropped.
     pub fn close(&self) {
         self.session.end(EndReason::ForcedClose);
-    }
-}
-
-fn send_over(socket: &Sender, messages: &[Message], compress: Compress) -> Result<(), SendError> {
-    match messages {
-        [] => Ok(()),
-        [message] => {
-            socket.try_send_compressed(packet::encode(message), compress).map_err(|error| match error {
-                TrySendError::Full(_) => SendError::Full,
-                TrySendError::Closing(_) => SendError::Closed,
-            })
-        }
-        // Several leave together or not at all.
-        _ => send_batch(socket, &batch(messages.iter().map(packet::encode)), compress),
     }
 }
 

@@ -9,7 +9,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tower_service::Service;
 
-/// Mounted with `Router::route_service("/engine.io/", engine)`, or at whatever path clients ask for.
+/// Mounted at the path that clients ask for:
+///
+/// ```
+/// use axum::Router;
+/// use vaiven_socketio::engine::{Connection, Engine, EngineConfig};
+///
+/// let engine = Engine::new(EngineConfig::default(), |mut connection: Connection| async move {
+///     while let Some(message) = connection.recv().await {
+///         println!("{message:?}");
+///     }
+/// });
+/// let router: Router = Router::new().route_service("/engine.io/", engine);
+/// # let _ = router;
+/// ```
 impl<B> Service<Request<B>> for Engine
 where
     B: Body + Send + 'static,

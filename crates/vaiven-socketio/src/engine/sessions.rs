@@ -3,8 +3,8 @@
 use super::handshake::{Handshake, Sid};
 use super::head::Head;
 use super::heartbeat::Heartbeat;
-use super::session::{EndReason, Handling, Session};
-use super::{Connection, EngineConfig, Rejection, Transport};
+use super::session::{Handling, Session};
+use super::{Connection, EndReason, EngineConfig, Rejection, Transport};
 use http::HeaderMap;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

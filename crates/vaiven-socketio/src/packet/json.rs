@@ -1,6 +1,6 @@
 //! The default parser's text: a type, the number of attachments, a namespace, a number, and JSON.
 
-use super::args::Args;
+use super::args::{Args, JSON_SPACE};
 use super::placeholder;
 use super::{
     MAIN_NAMESPACE, MAX_ACK_ID, Packet, PacketError, check_event_name, check_namespace, namespace_text,
@@ -119,13 +119,13 @@ fn check_json(payload: &str, attachments: usize) -> Result<(), PacketError> {
 
 /// What stands between the brackets of an array that was judged.
 fn array(payload: &str) -> Option<&str> {
-    payload.trim_matches(super::args::JSON_SPACE).strip_prefix('[')?.strip_suffix(']')
+    let elements = payload.trim_matches(JSON_SPACE).strip_prefix('[')?.strip_suffix(']')?;
+    Some(elements.trim_matches(JSON_SPACE))
 }
 
 /// An event's name, and the text of its arguments.
 fn event(payload: &str) -> Result<(Cow<'_, str>, &str), PacketError> {
     let elements = array(payload).ok_or(PacketError::Payload)?;
-    let elements = elements.trim_start_matches(super::args::JSON_SPACE);
     if !elements.starts_with('"') {
         return Err(PacketError::EventName);
     }
@@ -138,8 +138,8 @@ fn event(payload: &str) -> Result<(Cow<'_, str>, &str), PacketError> {
         |name| Ok(Cow::Borrowed(name)),
     )?;
     check_event_name(&name)?;
-    let behind = elements[raw.len()..].trim_start_matches(super::args::JSON_SPACE);
-    Ok((name, behind.strip_prefix(',').unwrap_or("")))
+    let behind = elements[raw.len()..].trim_start_matches(JSON_SPACE);
+    Ok((name, behind.strip_prefix(',').unwrap_or("").trim_start_matches(JSON_SPACE)))
 }
 
 /// The text of a JSON string in which nothing is escaped.

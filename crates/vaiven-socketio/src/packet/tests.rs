@@ -68,8 +68,8 @@ fn every_type_of_packet_is_read() {
         assert_eq!(read(&[text]), Packet::Disconnect { namespace: Text::from("/a") });
     }
     assert_eq!(read(&["2[\"hi\"]"]), event("/", None, "hi", "", &[]));
-    assert_eq!(read(&["2/a,12[\"hi\",1, {\"b\":[]} ]"]), event("/a", Some(12), "hi", "1, {\"b\":[]} ", &[]));
-    assert_eq!(read(&["2[ \"a\\u00e9\\\"\" , 1]"]), event("/", None, "aé\"", " 1", &[]));
+    assert_eq!(read(&["2/a,12[\"hi\",1, {\"b\":[]} ]"]), event("/a", Some(12), "hi", "1, {\"b\":[]}", &[]));
+    assert_eq!(read(&["2[ \"a\\u00e9\\\"\" , 1]"]), event("/", None, "aé\"", "1", &[]));
     assert_eq!(read(&["29007199254740992[\"x\"]"]), event("/", Some(1 << 53), "x", "", &[]));
     let args = Args::new((1, "a")).unwrap();
     assert_eq!(

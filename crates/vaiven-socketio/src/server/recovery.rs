@@ -239,7 +239,8 @@ impl Past {
 
     /// Where the event with this offset stands.
     fn position(&self, offset: &str) -> Option<u64> {
-        let (epoch, number) = offset.split_once('-')?;
+        // The epoch may have hyphens of its own.
+        let (epoch, number) = offset.rsplit_once('-')?;
         if epoch != self.epoch.as_str() {
             return None;
         }
@@ -264,5 +265,23 @@ impl fmt::Debug for Past {
             .field("bytes", &self.bytes)
             .field("saved", &self.saved.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_offset_is_found_whatever_its_epoch_looks_like() {
+        for epoch in ["abcdefgh", "-b-d_f--", "--------"] {
+            let mut past = Past::new(Recovery::default(), Text::from(epoch));
+            past.push(16, Target::default(), None);
+            past.push(17, Target::default(), None);
+            let offset = past.offset(17);
+            assert_eq!(past.position(&offset), Some(1), "{offset}");
+            assert_eq!(past.position(&format!("x{offset}")), None);
+            assert_eq!(past.position(&past.offset(18)), None);
+        }
     }
 }
