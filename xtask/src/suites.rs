@@ -91,7 +91,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "socketio",
-        about: "unmodified clients of Socket.IO in JavaScript and Python",
+        about: "unmodified clients of Socket.IO in JavaScript, Python and Rust",
         by_default: true,
         minutes: 30,
         run: socketio,
@@ -163,7 +163,8 @@ impl From<Result<Tally, String>> for Outcome {
 }
 
 /// The workspaces of the repository: the product's, and those whose dependencies it must not see.
-const WORKSPACES: [&str; 3] = ["Cargo.toml", "fuzz/Cargo.toml", "benches/Cargo.toml"];
+const WORKSPACES: [&str; 4] =
+    ["Cargo.toml", "fuzz/Cargo.toml", "benches/Cargo.toml", "tests/socketio/rust/Cargo.toml"];
 
 /// Runs a command of cargo's for each workspace.
 fn in_each_workspace(subcommand: &str, arguments: &[&str]) -> Result<Tally, String> {
@@ -193,7 +194,7 @@ fn clippy() -> Outcome {
     // The library of the fuzz targets is C++.
     let compiler = host::ensure(CPP_COMPILERS, "g++");
     let arguments = ["--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
-    compiler.and_then(|_| in_each_workspace("clippy", &arguments)).into()
+    compiler.and_then(|_| openssl()).and_then(|()| in_each_workspace("clippy", &arguments)).into()
 }
 
 fn deny() -> Outcome {
@@ -364,6 +365,13 @@ fn python_with_venv() -> Result<PathBuf, String> {
     Ok(python)
 }
 
+/// OpenSSL to build with, which the other client in Rust asks for.
+fn openssl() -> Result<(), String> {
+    let pkg_config = host::ensure(&["pkg-config"], "pkg-config")?;
+    let is_there = host::run(Command::new(pkg_config).args(["--exists", "openssl"]))?.ok;
+    if is_there { Ok(()) } else { host::install("libssl-dev") }
+}
+
 /// The server under test: the one that `VAIVEN_BIN` names, or else the release build.
 fn server_binary() -> Result<PathBuf, String> {
     if let Some(path) = std::env::var_os("VAIVEN_BIN") {
@@ -447,6 +455,7 @@ fn socketio() -> Outcome {
 /// The server under test is the example `conformance`, in the modes that the tests choose.
 fn socketio_tests() -> Result<Tally, String> {
     let python = python_with_venv()?;
+    openssl()?;
     release_build(&["--package", "vaiven-socketio", "--example", "conformance"])?;
     let server = host::target().join("release/examples/conformance");
     let package = Package::of("tests/socketio")?;
