@@ -459,7 +459,7 @@ fn socketio_tests() -> Result<Tally, String> {
     release_build(&["--package", "vaiven-socketio", "--example", "conformance"])?;
     let server = host::target().join("release/examples/conformance");
     let package = Package::of("tests/socketio")?;
-    let variables = [("SOCKETIO_SERVER", server), ("PYTHON", python)];
+    let variables = [("SOCKETIO_SERVER", server), ("VAIVEN_BIN", server_binary()?), ("PYTHON", python)];
     let test = |files: &[&str]| package.run_tests(files, "180000", &variables);
     test(&["."])?.and_again(test)
 }
