@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { chromium } from 'playwright-core';
 
-const ROOT = resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../..');
+export const ROOT = resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../..');
 const SCREENSHOTS = process.env.SCREENSHOTS ?? join(ROOT, 'target/screenshots');
 
 const STOP_MS = 40_000; // a drain may take 30 s

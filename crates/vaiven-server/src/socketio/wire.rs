@@ -1,6 +1,6 @@
 //! How publications are written for members over Socket.IO: events, with the place to come back to as the last argument.
 
-use super::event::{PRESENCE, of_data};
+use super::event::{MESSAGE, PRESENCE, of_data};
 use super::namespace_of;
 use crate::protocol::reply::Person;
 use serde::Serialize;
@@ -58,6 +58,8 @@ impl Wire for Events {
         }
         let offset = publication.position.as_ref().map(offset);
         match of_data(&publication.data) {
+            // What is said beside the conversation is no message of it; under a name it is an event as any other.
+            Ok((name, _)) if publication.ephemeral && name == MESSAGE => Vec::new(),
             Ok((name, args)) => self.packets(channel, &name, &args, offset.as_deref()),
             Err(error) => {
                 tracing::warn!(%channel, %error, "a publication has no form as an event");
@@ -117,6 +119,12 @@ mod tests {
         assert_eq!(texts(&IN_ROOM, &hola), [r#"42/c/sala,["message","hola","ab:7"]"#]);
         assert_eq!(texts(&IN_MAIN, &hola), [r#"42["message","hola","ab:7"]"#]);
         assert_eq!(super::position("ab:7"), Some(position));
+        let beside = |json: &'static str| {
+            let publication = NewPublication { ephemeral: true, ..NewPublication::json(json) };
+            texts(&IN_MAIN, &publication.publish(None, 0))
+        };
+        assert!(beside(r#"{"name":"Ana"}"#).is_empty());
+        assert_eq!(beside(r#"{"event":"typing","args":[]}"#), [r#"42["typing"]"#]);
         let bytes = NewPublication::binary(Bytes::from_static(b"\x01")).publish(None, 0);
         let header = r#"451-/c/sala,["message",{"_placeholder":true,"num":0}]"#;
         assert_eq!(texts(&IN_ROOM, &bytes), [header, "(binary)"]);
