@@ -1,10 +1,14 @@
 //! From polling to a WebSocket: nothing is lost, doubled or out of order.
 
 use crate::client::*;
+use bytes::BytesMut;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
-use vaiven::WebSocket;
-use vaiven_socketio::engine::{EndReason, Engine, EngineConfig, Transport};
+use vaiven::server::{Server, ServerConfig};
+use vaiven::{Config, Role, Transport, WebSocket};
+use vaiven_socketio::engine::{EndReason, Engine, EngineConfig, Transport as EngineTransport, serve};
 
 /// Opens a WebSocket for a session that polls.
 async fn open_second(engine: &Engine, target: &str) -> WebSocket {
@@ -32,11 +36,11 @@ async fn the_poll_that_waits_is_answered_with_nothing_at_once() {
     probe(&mut socket).await;
     assert_eq!(poll.await.expect("it is answered"), (200, "6".to_owned()));
     assert!(begin.elapsed() < Duration::from_millis(5));
-    assert_eq!(session.transport(), Transport::Polling);
+    assert_eq!(session.transport(), EngineTransport::Polling);
     socket.send("5").await.expect("it is open");
     socket.send("4over the new one").await.expect("it is open");
     assert_eq!(observed.message().await, "over the new one".into());
-    assert_eq!(session.transport(), Transport::WebSocket);
+    assert_eq!(session.transport(), EngineTransport::WebSocket);
     session.try_send(&["back".into()]).expect("it is open");
     assert_eq!(text(&mut socket).await, "4back");
     assert_eq!(engine.session_count(), 1);
@@ -56,7 +60,7 @@ async fn what_is_sent_meanwhile_is_held_back_and_comes_first() {
     assert_eq!(get(&engine, &target).await, (200, "6".to_owned()));
     session.try_send(&["4".into()]).expect("it is open");
     socket.send("5").await.expect("it is open");
-    while session.transport() != Transport::WebSocket {
+    while session.transport() != EngineTransport::WebSocket {
         tokio::task::yield_now().await;
     }
     session.try_send(&["5".into()]).expect("it is open");
@@ -197,4 +201,40 @@ async fn no_upgrade_is_offered_or_done_where_none_is_allowed() {
     let target = format!("{WEBSOCKET}&sid={}", sid_of(&packet));
     let refused = open_websocket(&engine, &target).await.expect_err("it is not allowed");
     assert_eq!((refused.status().as_u16(), refused.code()), (400, 3));
+}
+
+/// Over a real socket: the first request of the connection is hyper's, and with it the later one for a WebSocket.
+#[tokio::test]
+async fn the_connection_of_a_poll_may_itself_become_the_websocket() {
+    let engine = echo(EngineConfig::default());
+    let server = Server::bind("127.0.0.1:0", ServerConfig::default()).await.expect("a port is free");
+    let (address, handle) = (server.local_addr().expect("it listens"), server.handle());
+    tokio::spawn(serve(server, engine));
+    let mut stream = TcpStream::connect(address).await.expect("the server listens");
+    let poll = format!("GET {POLLING} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(poll.as_bytes()).await.expect("the server reads");
+    let answer = read_until(&mut stream, b"}").await;
+    let sid = sid_of(answer.split_once("\r\n\r\n").expect("an answer has a head").1);
+    let upgrade = format!(
+        "GET {WEBSOCKET}&sid={sid} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(upgrade.as_bytes()).await.expect("the server reads");
+    assert!(read_until(&mut stream, b"\r\n\r\n").await.starts_with("HTTP/1.1 101 "));
+    let (transport, config) = (Transport::from(stream), Config::new(Role::Client));
+    let mut socket = WebSocket::from_transport(transport, Role::Client, BytesMut::new(), None, &config);
+    probe(&mut socket).await;
+    socket.send("5").await.expect("it is open");
+    socket.send("4on").await.expect("it is open");
+    assert_eq!(text(&mut socket).await, "4on");
+    let counts = handle.counts();
+    assert_eq!((counts.connections, counts.websockets), (1, 1), "it has one place with its server");
+}
+
+async fn read_until(stream: &mut TcpStream, end: &[u8]) -> String {
+    let mut read = Vec::new();
+    while !read.ends_with(end) {
+        read.push(stream.read_u8().await.expect("the server answers"));
+    }
+    String::from_utf8(read).expect("answers are text")
 }
