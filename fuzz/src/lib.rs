@@ -8,6 +8,7 @@ mod header;
 mod inflate;
 mod operations;
 mod round_trip;
+mod socketio_packet;
 
 pub use decode::{decode_client, decode_server};
 pub use engineio_payload::engineio_payload;
@@ -16,6 +17,7 @@ pub use header::header;
 pub use inflate::inflate;
 pub use operations::operations;
 pub use round_trip::round_trip;
+pub use socketio_packet::socketio_packet;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use vaiven_proto::deflate::{DeflateParams, WindowBits};

@@ -25,5 +25,5 @@ macro_rules! targets {
 
 targets! {
     header decode_server decode_client inflate round_trip operations handshake_server handshake_client
-    engineio_payload
+    engineio_payload socketio_packet
 }
