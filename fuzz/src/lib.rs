@@ -8,6 +8,7 @@ mod header;
 mod inflate;
 mod operations;
 mod round_trip;
+mod socketio_packet;
 mod v1_command;
 
 pub use decode::{decode_client, decode_server};
@@ -17,6 +18,7 @@ pub use header::header;
 pub use inflate::inflate;
 pub use operations::operations;
 pub use round_trip::round_trip;
+pub use socketio_packet::socketio_packet;
 pub use v1_command::v1_command;
 
 use arbitrary::{Arbitrary, Result, Unstructured};

@@ -25,6 +25,5 @@ macro_rules! targets {
 
 targets! {
     header decode_server decode_client inflate round_trip operations handshake_server handshake_client
-    v1_command
-    engineio_payload
+    v1_command engineio_payload socketio_packet
 }

@@ -20,7 +20,7 @@ pub enum PacketError {
     TextForAttachment,
     /// Bytes arrived where a packet was due.
     UnexpectedBinary,
-    /// A namespace that does not begin with a slash, or is longer than
+    /// A namespace that does not begin with a slash, has a comma, or is longer than
     /// [`MAX_NAMESPACE_BYTES`](super::MAX_NAMESPACE_BYTES).
     Namespace,
     /// A number of an acknowledgement that is missing, misplaced, or above [`MAX_ACK_ID`](super::MAX_ACK_ID).

@@ -102,9 +102,9 @@ fn check_event_name(name: &str) -> Result<(), PacketError> {
     if is_reserved_event(name) { Err(PacketError::ReservedEvent) } else { Ok(()) }
 }
 
-/// Whether a namespace may have this name.
+/// Whether a namespace may have this name. In the default parser's text a comma ends it.
 fn check_namespace(name: &str) -> Result<(), PacketError> {
-    if name.starts_with('/') && name.len() <= MAX_NAMESPACE_BYTES {
+    if name.starts_with('/') && !name.contains(',') && name.len() <= MAX_NAMESPACE_BYTES {
         Ok(())
     } else {
         Err(PacketError::Namespace)

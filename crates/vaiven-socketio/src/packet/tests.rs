@@ -275,6 +275,7 @@ fn messagepack_that_breaks_a_rule_is_refused() {
         (b"\x82\xa4type\x05\xa3nsp\xa1/", E::Type),
         (b"\x82\xa4type\xff\xa3nsp\xa1/", E::Type),
         (b"\x82\xa4type\x00\xa3nsp\xa1x", E::Namespace),
+        (b"\x82\xa4type\x00\xa3nsp\xa4/a,b", E::Namespace),
         (b"\x82\xa4type\x00\xa3nsp\xa1/\x00", E::MsgPack),
         (b"\x83\xa4type\x00\xa3nsp\xa1/\xa4data\x90", E::Payload),
         (b"\x83\xa4type\x01\xa3nsp\xa1/\xa2id\x01", E::AckId),

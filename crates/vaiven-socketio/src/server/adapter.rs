@@ -125,9 +125,17 @@ impl Adapter {
     }
 
     pub(super) fn sweep(&self) {
-        if let Some(past) = &mut lock(&self.members).past {
-            past.sweep();
-        }
+        self.with_past(Past::sweep);
+    }
+
+    /// Does something with what is kept, where anything is.
+    fn with_past<T>(&self, act: impl FnOnce(&mut Past) -> T) -> Option<T> {
+        let mut members = lock(&self.members);
+        let past = members.past.as_mut()?;
+        let (done, forgotten) = (act(past), past.take_forgotten());
+        drop(members);
+        drop(forgotten);
+        Some(done)
     }
 
     pub(super) fn count(&self) -> usize {
@@ -147,7 +155,7 @@ impl Adapter {
             lost.client().end(DisconnectReason::TransportClose);
             lost.end(DisconnectReason::TransportClose);
         }
-        lock(&self.members).past.as_mut()?.restore(pid, offset)
+        self.with_past(|past| past.restore(pid, offset))?
     }
 
     /// Lets a socket in: it is sent `reply`, then what it missed, and from then on whatever is sent here.
@@ -196,6 +204,7 @@ impl Adapter {
 
     /// Takes a socket out of all rooms, and keeps its session if its client may come back.
     pub(super) fn remove(&self, socket: &Socket, reason: DisconnectReason) {
+        let mut forgotten = Vec::new();
         let mut members = lock(&self.members);
         let Members { sockets, rooms, past } = &mut *members;
         // Another socket may have its id by now.
@@ -217,17 +226,18 @@ impl Adapter {
                     joined_at,
                     since: Instant::now(),
                 });
+                forgotten = past.take_forgotten();
             }
         }
         shrink(sockets);
         shrink(rooms);
+        drop(members);
+        drop(forgotten);
     }
 
     /// Keeps a session again whose client was gone before it had joined.
     pub(super) fn put_back(&self, restored: Restored) {
-        if let Some(past) = &mut lock(&self.members).past {
-            past.save(restored.saved);
-        }
+        self.with_past(|past| past.save(restored.saved));
     }
 
     // Rooms.

@@ -81,10 +81,10 @@ impl IoBuilder {
     /// A namespace. `/` is the one that clients join unless they are told otherwise.
     ///
     /// # Panics
-    /// Where the name does not begin with a slash.
+    /// Where the name does not begin with a slash, or has a comma, which ends it in a packet.
     pub fn namespace(mut self, name: impl Into<String>, namespace: Namespace) -> Self {
         let name = name.into();
-        assert!(name.starts_with('/'), "the name of a namespace begins with a slash");
+        assert!(name.starts_with('/') && !name.contains(','), "the name of a namespace begins with a slash");
         self.namespaces.insert(name, namespace);
         self
     }

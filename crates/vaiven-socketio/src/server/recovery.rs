@@ -120,6 +120,8 @@ pub(super) struct Past {
     saved: HashMap<Text, Saved>,
     /// Those whose client is here, by private id.
     present: HashMap<Text, SocketId>,
+    /// Sessions that were forgotten: the application's data in them is dropped without the lock.
+    forgotten: Vec<Saved>,
 }
 
 impl Past {
@@ -132,6 +134,7 @@ impl Past {
             bytes: 0,
             saved: HashMap::new(),
             present: HashMap::new(),
+            forgotten: Vec::new(),
         }
     }
 
@@ -172,7 +175,8 @@ impl Past {
         let now = Instant::now();
         self.forget_expired_entries(now);
         let max = self.config.max_disconnection;
-        self.saved.retain(|_, saved| now.duration_since(saved.since) <= max);
+        let expired = self.saved.extract_if(|_, saved| now.duration_since(saved.since) > max);
+        self.forgotten.extend(expired.map(|(_, saved)| saved));
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
         }
@@ -210,26 +214,35 @@ impl Past {
         }
         if self.saved.len() >= self.config.max_sessions {
             let oldest = self.saved.values().min_by_key(|saved| saved.since).map(|saved| saved.pid.clone());
-            oldest.map(|pid| self.saved.remove(&pid));
+            self.forgotten.extend(oldest.and_then(|pid| self.saved.remove(&pid)));
         }
         if self.config.max_sessions > 0 {
-            self.saved.insert(saved.pid.clone(), saved);
+            self.forgotten.extend(self.saved.insert(saved.pid.clone(), saved));
+        } else {
+            self.forgotten.push(saved);
         }
+    }
+
+    /// The sessions that were forgotten, to be dropped without the lock.
+    pub(super) fn take_forgotten(&mut self) -> Vec<Saved> {
+        std::mem::take(&mut self.forgotten)
     }
 
     /// Takes the session of a client that comes back, if all that it has missed is still here.
     pub(super) fn restore(&mut self, pid: &str, offset: Option<&str>) -> Option<Restored> {
         let saved = self.saved.remove(pid)?;
         let now = Instant::now();
-        if now.duration_since(saved.since) > self.config.max_disconnection {
-            return None;
-        }
         self.forget_expired_entries(now);
         let from = match offset {
-            Some(offset) => self.position(offset)? + 1,
-            None => saved.joined_at,
+            Some(offset) => self.position(offset).map(|position| position + 1),
+            None => Some(saved.joined_at),
         };
-        (from >= self.first).then_some(Restored { saved, from })
+        let is_in_time = now.duration_since(saved.since) <= self.config.max_disconnection;
+        if let Some(from) = from.filter(|from| is_in_time && *from >= self.first) {
+            return Some(Restored { saved, from });
+        }
+        self.forgotten.push(saved);
+        None
     }
 
     /// An offset as clients see it.

@@ -296,8 +296,9 @@ fn float(value: f64) -> String {
 /// The text that JavaScript's `Date.prototype.toISOString` gives, in quotes; `null` for what is no date there.
 fn date(milliseconds: i64) -> String {
     const DAY: i64 = 86_400_000;
+    const MAX_DAYS: u64 = 100_000_000;
     // ECMA-262 section 21.4.1.1: a hundred million days on either side of 1970.
-    if milliseconds.abs() > 100_000_000 * DAY {
+    if milliseconds.unsigned_abs() > MAX_DAYS * DAY.unsigned_abs() {
         return "null".to_owned();
     }
     let (days, time) = (milliseconds.div_euclid(DAY), milliseconds.rem_euclid(DAY));
@@ -332,5 +333,6 @@ mod tests {
         assert_eq!(date(8_640_000_000_000_000), "\"+275760-09-13T00:00:00.000Z\"");
         assert_eq!(date(-62_198_755_200_000), "\"-000001-01-01T00:00:00.000Z\"");
         assert_eq!(date(i64::MAX), "null");
+        assert_eq!(date(i64::MIN), "null");
     }
 }
