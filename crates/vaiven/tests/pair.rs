@@ -5,8 +5,8 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vaiven::{
-    CloseCode, Config, Error, Event, KeepaliveConfig, Message, Role, TimeoutKind, Transport, TrySendError,
-    Violation, WebSocket, pair,
+    CloseCode, Compress, Config, Error, Event, KeepaliveConfig, Message, Prepared, PreparedBatch, Role,
+    TimeoutKind, Transport, TrySendError, Violation, WebSocket, pair,
 };
 
 #[tokio::test]
@@ -69,6 +69,27 @@ async fn what_is_sent_before_a_pause_leaves_before_it() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_batch_for_many_is_written_at_once_or_at_the_end_of_the_wake_up() {
+    let (mut client, server) = pair();
+    let sender = server.sender();
+    let batch =
+        PreparedBatch::new(vec![Prepared::new(Message::text("a")), Prepared::new(Message::text("b"))]);
+    for queued in 1..=3 {
+        assert!(sender.try_send_batch_soon(&batch, Compress::Auto));
+        assert_eq!(sender.buffered_amount(), queued * batch.frames().len());
+    }
+    assert!(sender.try_send_batch(&batch));
+    assert_eq!(sender.buffered_amount(), 0);
+    assert!(sender.try_send_batch_soon(&batch, Compress::Never));
+    for _ in 0..5 {
+        for text in ["a", "b"] {
+            assert_eq!(client.recv().await.unwrap(), Some(Message::text(text)));
+        }
+    }
+    assert_eq!(sender.buffered_amount(), 0);
 }
 
 #[tokio::test]
