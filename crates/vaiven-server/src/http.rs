@@ -173,7 +173,13 @@ async fn socketio(app: &App, mut request: Request<Incoming>, peer: Peer, place: 
     if let Err(refusal) = Opening::of(&request).check_page(app, peer) {
         return refused(app, &refusal, peer, Route::SocketIo.pattern());
     }
+    let is_new =
+        !request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("sid=")));
+    if let Some(Err(refusal)) = is_new.then(|| app.check_room()) {
+        return refused(app, &refusal, peer, Route::SocketIo.pattern());
+    }
     let extensions = request.extensions_mut();
+    extensions.insert(Arc::clone(&app.socketio_config));
     extensions.insert(peer.ip);
     extensions.insert(peer.scheme);
     extensions.insert(place.clone());

@@ -225,7 +225,7 @@ impl Entry {
                 let Some(socket) = io.socket(namespace, id.as_str()) else { return };
                 // Who is sent away for good is told so; others come back by themselves.
                 if told.code == SENT_AWAY.code {
-                    socket.disconnect_client();
+                    socket.disconnect();
                 } else {
                     socket.outlet().end(DisconnectReason::ServerShuttingDown);
                 }

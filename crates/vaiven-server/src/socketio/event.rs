@@ -4,6 +4,7 @@
 //! event is the object `{"event":NAME,"args":[…]}`; where its arguments have bytes inside, these stand there as
 //! `{"base64":TEXT}`, and the object has `"binary":true` besides.
 
+use crate::protocol::json::is_too_deep;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -37,15 +38,33 @@ struct Envelope<'a> {
 
 /// Why an event cannot be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reserved;
+pub(super) enum NotPublished {
+    /// Only the server says it.
+    Reserved,
+    /// It nests deeper than others read.
+    TooDeep,
+}
+
+impl NotPublished {
+    /// A sentence for the one who said it.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Reserved => "only the server sends events of this name",
+            Self::TooDeep => "the arguments nest deeper than 64 levels",
+        }
+    }
+}
 
 /// What is published for an event.
 ///
 /// # Errors
-/// [`Reserved`]: only the server says it.
-pub(super) fn to_data(name: &str, args: &Args) -> Result<Data, Reserved> {
+/// [`NotPublished`].
+pub(super) fn to_data(name: &str, args: &Args) -> Result<Data, NotPublished> {
     if name == PRESENCE {
-        return Err(Reserved);
+        return Err(NotPublished::Reserved);
+    }
+    if is_too_deep(args.json().as_bytes()) {
+        return Err(NotPublished::TooDeep);
     }
     let mut elements = args.iter();
     if name == MESSAGE
@@ -198,7 +217,12 @@ mod tests {
 
     #[test]
     fn nobody_says_what_only_the_server_says() {
-        assert_eq!(to_data("presence", &Args::default()), Err(Reserved));
+        assert_eq!(to_data("presence", &Args::default()), Err(NotPublished::Reserved));
+        let nested = |depth: usize| {
+            Args::from_array(&format!("[{}1{}]", "[".repeat(depth), "]".repeat(depth))).unwrap()
+        };
+        assert!(to_data("message", &nested(64)).is_ok());
+        assert_eq!(to_data("message", &nested(65)), Err(NotPublished::TooDeep));
         // In a message it is data, and stays data.
         let spoof = Args::new(serde_json::json!({"event": "x", "args": [1]})).unwrap();
         let data = to_data("message", &spoof).unwrap();

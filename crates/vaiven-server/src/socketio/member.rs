@@ -1,7 +1,7 @@
 //! A member of a channel over Socket.IO: who it is, where it goes on, what it says.
 
 use super::backend::Answer;
-use super::event::{Reserved, to_data};
+use super::event::to_data;
 use super::outlet::EventOutlet;
 use super::wire::{self, Events};
 use crate::app::App;
@@ -9,6 +9,7 @@ use crate::auth::{Action, AuthError, Identity, MAX_TOKEN_BYTES};
 use crate::identity::{client_name, maker, random_name, random_secret};
 use crate::opening::Opening;
 use crate::protocol::code::ErrorCode;
+use crate::protocol::command::MAX_HISTORY;
 use crate::rate::Bucket;
 use crate::route::Route;
 use crate::session::{EndFrom, Registered, publish_code};
@@ -19,10 +20,9 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use vaiven::server::HttpVersion;
 use vaiven_hub::{
-    ChannelName, Maker, Member as Person, NewPublication, PublishError, Published, Publisher, SubscribeError,
-    SubscribeOptions, Subscription,
+    ChannelName, Maker, Member as Person, NewPublication, Position, PublishError, Published, Publisher,
+    SubscribeError, SubscribeOptions, Subscription,
 };
-use vaiven_socketio::engine::Handshake;
 use vaiven_socketio::{Args, ConnectError, DisconnectReason, Resume, Resumed, Socket};
 
 /// What a client says when it joins, besides what the protocol itself puts there.
@@ -44,7 +44,8 @@ pub(super) struct Member {
     identity: Identity,
     maker: Maker,
     publish: Access,
-    bucket: Mutex<Bucket>,
+    /// Of all memberships of a connection together.
+    bucket: Arc<Mutex<Bucket>>,
     /// One event is begun after the other, whoever has to be asked about it.
     turn: tokio::sync::Mutex<()>,
     part: Mutex<Part>,
@@ -97,9 +98,13 @@ pub(super) async fn resume(
     resume: Resume,
 ) -> Result<Resumed, ConnectError> {
     let Resume { socket, pid, offset } = resume;
-    app.check_room().map_err(|refusal| refused("stopping", refusal.message()))?;
+    let make = || Mutex::new(Bucket::new(app.rate, Instant::now()));
+    let bucket = socket.handshake().note(make).ok_or_else(|| ConnectError::new("a fault of the server"))?;
+    if app.check_room().is_err() || !take(&bucket) {
+        return Err(passing(&socket));
+    }
     let auth: Auth = socket.auth().map_err(|error| refused("bad_request", &error.to_string()))?;
-    let identity = identify(app, socket.handshake(), auth.token.as_deref()).await?;
+    let identity = identify(app, &socket, auth.token.as_deref()).await?;
     let namespace =
         app.namespace(&channel).ok_or_else(|| refused("unknown_namespace", "no such room is configured"))?;
 
@@ -108,12 +113,16 @@ pub(super) async fn resume(
     let client: Arc<str> = client_name(&secret, identity.user.as_deref()).into();
     let may =
         app.auth.authorize(namespace.subscribe, Action::Subscribe, channel.as_str(), &identity, &client);
-    may.await.map_err(|error| not_let_in(&error))?;
+    may.await.map_err(|error| not_let_in(&socket, &error))?;
 
-    let since = offset.as_deref().or_else(|| known.as_ref()?.start).and_then(wire::position);
+    // An offset of another epoch than the one that the session began in is not of this session.
+    let start = known.as_ref().and_then(|pid| pid.start).and_then(wire::position);
+    let claimed = offset.as_deref().and_then(wire::position);
+    let is_of_session = |at: &Position| start.as_ref().is_none_or(|start| start.epoch == at.epoch);
+    let since = claimed.filter(is_of_session).or(start.clone());
     let options = SubscribeOptions {
         since,
-        last: auth.last as usize,
+        last: auth.last.min(MAX_HISTORY) as usize,
         member: Some(Person {
             client: Arc::clone(&client),
             user: identity.user.clone(),
@@ -123,7 +132,7 @@ pub(super) async fn resume(
     };
     let outlet = Arc::new(EventOutlet(socket.outlet()));
     let subscribed = app.hub.subscribe(&channel, options, Arc::clone(&outlet) as _, wire).await;
-    let subscription = subscribed.map_err(|error| not_subscribed(&error))?;
+    let subscription = subscribed.map_err(|error| not_subscribed(&socket, &error))?;
     let recovered = subscription.recovered() == Some(true);
     let start = subscription.position().map(wire::offset);
     // A session that does not go on is another one: by that the client sees that it has missed something.
@@ -138,7 +147,7 @@ pub(super) async fn resume(
         publisher: Publisher { client, user: identity.user.clone() },
         maker,
         publish: namespace.publish,
-        bucket: Mutex::new(Bucket::new(app.rate, Instant::now())),
+        bucket,
         turn: tokio::sync::Mutex::default(),
         part: Mutex::new(Part { subscription: Some(subscription), outlet: Some(outlet), ..Part::default() }),
         channel,
@@ -148,19 +157,20 @@ pub(super) async fn resume(
 }
 
 /// Who a client is: by the token of its `auth` payload, or by what its first request shows.
-async fn identify(app: &App, handshake: &Handshake, token: Option<&str>) -> Result<Identity, ConnectError> {
+async fn identify(app: &App, socket: &Socket, token: Option<&str>) -> Result<Identity, ConnectError> {
+    let handshake = socket.handshake();
     if let Some(token) = token {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(refused("unauthorized", "a token of more than 8 KiB"));
         }
-        return app.auth.identify(Some(token)).await.map_err(|error| not_let_in(&error));
+        return app.auth.identify(Some(token)).await.map_err(|error| not_let_in(socket, &error));
     }
     let opening =
         Opening { method: "GET", version: HttpVersion::Http11, fields: handshake.headers().iter().collect() };
     let shown = opening.identify(app, handshake.headers().text("origin")).await;
     match shown.map_err(|refusal| refused(refusal.code(), refusal.message()))? {
         Some(identity) => Ok(identity),
-        None => app.auth.identify(None).await.map_err(|error| not_let_in(&error)),
+        None => app.auth.identify(None).await.map_err(|error| not_let_in(socket, &error)),
     }
 }
 
@@ -245,9 +255,8 @@ impl Member {
     pub(super) async fn publish(&self, name: &str, args: &Args) -> Result<Published, Refused> {
         let publishing = {
             let _turn = self.turn.lock().await;
-            let data = to_data(name, args).map_err(|Reserved| {
-                Refused::new(ErrorCode::BadRequest, "only the server sends events of this name")
-            })?;
+            let data =
+                to_data(name, args).map_err(|error| Refused::new(ErrorCode::BadRequest, error.reason()))?;
             let (channel, client) = (self.channel.as_str(), &self.publisher.client);
             let access = self.publish;
             let may = self.app.auth.authorize(access, Action::Publish, channel, &self.identity, client);
@@ -260,6 +269,22 @@ impl Member {
             self.app.hub.publish(&self.channel, publication)
         };
         publishing.await.map_err(|error| Refused::not_published(&error))
+    }
+
+    /// Publishes what the operator's backend says, in its order.
+    ///
+    /// # Errors
+    /// [`Refused`]: of one of them; those before it are published.
+    pub(super) async fn publish_all(
+        &self,
+        publications: impl Iterator<Item = (ChannelName, NewPublication)>,
+    ) -> Result<(), Refused> {
+        let begun: Vec<_> =
+            publications.map(|(channel, publication)| self.app.hub.publish(&channel, publication)).collect();
+        for publishing in begun {
+            publishing.await.map_err(|error| Refused::not_published(&error))?;
+        }
+        Ok(())
     }
 
     /// Asks the operator's backend what an event leads to.
@@ -277,16 +302,10 @@ impl Member {
         self.app.socketio_backend.is_some()
     }
 
-    pub(super) fn app(&self) -> &App {
-        &self.app
-    }
-
     /// Counts an event; false where the client says more than it may.
     pub(super) fn may_speak(&self) -> bool {
         self.app.metrics.messages_in.inc();
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        bucket.refill(Instant::now());
-        let may = bucket.take();
+        let may = take(&self.bucket);
         if !may {
             self.app.metrics.rate_limited.inc();
         }
@@ -322,21 +341,32 @@ fn refused(code: &str, message: &str) -> ConnectError {
     ConnectError::new(message).with_data(&serde_json::json!({ "code": code }))
 }
 
-fn not_let_in(error: &AuthError) -> ConnectError {
+/// Ends the connection of a client that may come back, which it does by itself: one that is told an error does not.
+fn passing(socket: &Socket) -> ConnectError {
+    socket.outlet().end(DisconnectReason::ForcedServerClose);
+    ConnectError::new("try again")
+}
+
+fn take(bucket: &Mutex<Bucket>) -> bool {
+    let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+    bucket.refill(Instant::now());
+    bucket.take()
+}
+
+fn not_let_in(socket: &Socket, error: &AuthError) -> ConnectError {
     let code = match error {
         AuthError::Unauthorized(_) => "unauthorized",
         AuthError::Forbidden => "forbidden",
-        AuthError::Unavailable => "unavailable",
+        AuthError::Unavailable => return passing(socket),
     };
     refused(code, &error.to_string())
 }
 
-fn not_subscribed(error: &SubscribeError) -> ConnectError {
-    let code = match error {
-        SubscribeError::UnknownNamespace => "unknown_namespace",
-        _ => "unavailable",
-    };
-    refused(code, &error.to_string())
+fn not_subscribed(socket: &Socket, error: &SubscribeError) -> ConnectError {
+    match error {
+        SubscribeError::UnknownNamespace => refused("unknown_namespace", &error.to_string()),
+        _ => passing(socket),
+    }
 }
 
 /// How metrics count an end.

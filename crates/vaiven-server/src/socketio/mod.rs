@@ -37,6 +37,7 @@ pub(crate) fn server(settings: &Settings, app: &Weak<App>) -> Io {
     let mut config = IoConfig::default();
     config.max_namespaces = settings.max_channels_per_client;
     config.engine.max_sessions = settings.max_connections;
+    config.engine.max_polling_sessions_per_ip = settings.max_connections_per_ip as usize;
     config.engine.outbox_bytes = settings.outbox_bytes;
     config.engine.body_timeout = settings.body_timeout;
     config.engine.cors = match &settings.origins {
@@ -111,28 +112,37 @@ impl Sessions for Rooms {
 
 /// A member says something.
 async fn said(member: &Member, socket: &Socket, name: &str, args: &Args, ack: Ack, is_main: bool) {
+    if socket.disconnect_reason().is_some_and(is_the_servers) {
+        // What was still to be done for a client that was sent away is not.
+        return;
+    }
     if !member.may_speak() {
         socket.outlet().end(DisconnectReason::ForcedServerClose);
         return;
     }
     let outcome = if is_main && member.has_backend() {
-        let asked = member.ask(name, args, ack.is_expected()).await;
-        asked.map(|answer| {
-            for (name, args) in answer.events() {
-                // A connection that takes no more ends by that.
-                let _ = socket.emit(&name, args);
+        match member.ask(name, args, ack.is_expected()).await {
+            Ok(answer) => {
+                for (name, args) in answer.events() {
+                    // A connection that takes no more ends by that.
+                    let _ = socket.emit(&name, args.without_text_at_end());
+                }
+                member.publish_all(answer.publications()).await.map(|()| answer.ack())
             }
-            for (channel, publication) in answer.publications() {
-                drop(member.app().hub.publish(&channel, publication));
-            }
-            answer.ack()
-        })
+            Err(refused) => Err(refused),
+        }
     } else {
         member.publish(name, args).await.map(|published| kept(&published))
     };
     let answer = outcome.unwrap_or_else(|refused| failure(&refused));
     // Nobody waits for it, or the connection is over.
     let _ = ack.send(answer);
+}
+
+/// Whether the server ended it, and not the client or the network.
+fn is_the_servers(reason: DisconnectReason) -> bool {
+    use DisconnectReason::{ForcedServerClose, HandlerPanicked, OutboxFull, ServerNamespaceDisconnect};
+    matches!(reason, ForcedServerClose | HandlerPanicked | OutboxFull | ServerNamespaceDisconnect)
 }
 
 /// What an acknowledgement says of an event that was published.

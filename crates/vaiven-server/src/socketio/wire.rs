@@ -60,6 +60,10 @@ impl Wire for Events {
         match of_data(&publication.data) {
             // What is said beside the conversation is no message of it; under a name it is an event as any other.
             Ok((name, _)) if publication.ephemeral && name == MESSAGE => Vec::new(),
+            // Nobody may take its last argument for a place to come back to.
+            Ok((name, args)) if publication.ephemeral => {
+                self.packets(channel, &name, &args.without_text_at_end(), None)
+            }
             Ok((name, args)) => self.packets(channel, &name, &args, offset.as_deref()),
             Err(error) => {
                 tracing::warn!(%channel, %error, "a publication has no form as an event");
@@ -124,7 +128,9 @@ mod tests {
             texts(&IN_MAIN, &publication.publish(None, 0))
         };
         assert!(beside(r#"{"name":"Ana"}"#).is_empty());
-        assert_eq!(beside(r#"{"event":"typing","args":[]}"#), [r#"42["typing"]"#]);
+        assert_eq!(beside(r#"{"event":"typing","args":[]}"#), [r#"42["typing",null]"#]);
+        assert_eq!(beside(r#"{"event":"typing","args":["ab:9"]}"#), [r#"42["typing","ab:9",null]"#]);
+        assert_eq!(beside(r#"{"event":"typing","args":[1]}"#), [r#"42["typing",1]"#]);
         let bytes = NewPublication::binary(Bytes::from_static(b"\x01")).publish(None, 0);
         let header = r#"451-/c/sala,["message",{"_placeholder":true,"num":0}]"#;
         assert_eq!(texts(&IN_ROOM, &bytes), [header, "(binary)"]);

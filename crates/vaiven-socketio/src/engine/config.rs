@@ -56,6 +56,9 @@ pub struct EngineConfig {
     /// Sessions at a time. 100,000: a listener's own limit is lower, and this one holds for sessions that poll, which have
     /// no connection of their own. More are refused with 503.
     pub max_sessions: usize,
+    /// Sessions at a time that began by polling and come from one address, of IPv6 the 64 bits that one subscriber is given.
+    /// 1,000: an office. More are refused with 503. Those that begin on a WebSocket are counted by the listener.
+    pub max_polling_sessions_per_ip: usize,
     /// A cookie with the id of the session, for load balancers that go by one. None.
     pub cookie: Option<Cookie>,
     /// Foreign origins whose pages may connect. None: pages of the same origin may, and programs that are no browsers.
@@ -80,6 +83,7 @@ impl Default for EngineConfig {
             max_payload_packets: 1_024,
             outbox_bytes: 1 << 20,
             max_sessions: 100_000,
+            max_polling_sessions_per_ip: 1_000,
             cookie: None,
             cors: None,
             deflate: None,

@@ -2,15 +2,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use url::form_urlencoded;
 
 /// The request that a session began with.
-#[derive(Debug)]
 pub struct Handshake {
     pub(super) sid: Sid,
     pub(super) target: Box<str>,
@@ -18,6 +19,17 @@ pub struct Handshake {
     pub(super) client_ip: Option<IpAddr>,
     pub(super) is_secure: bool,
     pub(super) opened_at: SystemTime,
+    pub(super) noted: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("sid", &self.sid)
+            .field("headers", &self.headers)
+            .field("client_ip", &self.client_ip)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Handshake {
@@ -42,9 +54,21 @@ impl Handshake {
         self.target.contains("b64") && self.query().any(|(key, value)| key == "b64" && !value.is_empty())
     }
 
+    /// A value of the application's that lives as long as the session, made when it is first asked for; `None` where one of
+    /// another type was made.
+    pub fn note<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Option<Arc<T>> {
+        Arc::clone(self.noted.get_or_init(|| Arc::new(make()))).downcast().ok()
+    }
+
     /// The header fields.
     pub fn headers(&self) -> &Headers {
         &self.headers
+    }
+
+    /// The address of the client, where it is known and the session began by polling: such a one has no connection by which
+    /// a listener could count it.
+    pub(super) fn polling_ip(&self) -> Option<IpAddr> {
+        self.client_ip.filter(|_| self.query().any(|(key, value)| key == "transport" && value == "polling"))
     }
 
     /// The address of the client, where it is known.

@@ -4,7 +4,7 @@ use super::{EngineConfig, Handshake, Headers, Rejection, Sid, Transport};
 use http::Method;
 use http::request::Parts;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use url::form_urlencoded;
 use vaiven::server::Scheme;
@@ -17,6 +17,8 @@ pub struct Head<'a> {
     pub method: &'a str,
     /// Path and query.
     pub target: &'a str,
+    /// The host of a request that names it elsewhere than in a field, as one over HTTP/2 does.
+    pub authority: Option<&'a str>,
     /// The header fields, in their order.
     pub fields: Vec<(&'a str, &'a [u8])>,
     /// The address of the client, where it is known.
@@ -42,6 +44,7 @@ impl<'a> Head<'a> {
         Self {
             method: parts.method.as_str(),
             target,
+            authority: parts.uri.authority().map(http::uri::Authority::as_str),
             fields: parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect(),
             client_ip: parts.extensions.get().copied(),
             scheme: parts.extensions.get().copied().unwrap_or(Scheme::Unknown),
@@ -54,6 +57,7 @@ impl<'a> Head<'a> {
         Self {
             method: request.method(),
             target: request.target(),
+            authority: None,
             fields: request.fields().iter().collect(),
             client_ip: handshake.client_ip(),
             scheme: handshake.scheme(),
@@ -67,7 +71,7 @@ impl<'a> Head<'a> {
     }
 
     pub(super) fn host(&self) -> &'a str {
-        self.field("host").unwrap_or_default()
+        self.field("host").or(self.authority).unwrap_or_default()
     }
 
     /// Whether it asks for a WebSocket.
@@ -128,6 +132,7 @@ impl<'a> Head<'a> {
             client_ip: self.client_ip,
             is_secure: self.scheme == Scheme::Https,
             opened_at: SystemTime::now(),
+            noted: OnceLock::new(),
         })
     }
 }

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use vaiven::server::{Acceptance, Place, ServerConfig, Upgrade, refusal_response, upgrade_with};
 
@@ -119,7 +120,9 @@ impl Engine {
     fn upgrade(&self, opening: Opening, parts: Parts) -> Response<EngineBody> {
         let place = parts.extensions.get::<Place>().cloned();
         let mut request = Request::from_parts(parts, ());
-        let config = self.server_config(&ServerConfig::default());
+        // The settings of the listener, where it told them.
+        let base = request.extensions().get::<Arc<ServerConfig>>().cloned().unwrap_or_default();
+        let config = self.server_config(&base);
         let decide = |_: &Upgrade<'_>, acceptance: &mut Acceptance<'_>| {
             opening.accept(acceptance);
             Ok(())

@@ -7,6 +7,7 @@ use super::session::{Handling, Session};
 use super::{Connection, EndReason, EngineConfig, Rejection, Transport};
 use http::HeaderMap;
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vaiven::WebSocket;
 
@@ -16,8 +17,23 @@ const SPARE: usize = 1024;
 pub(super) struct Sessions {
     config: EngineConfig,
     handler: Box<dyn Fn(Connection) -> Handling + Send + Sync>,
-    by_id: Mutex<HashMap<Sid, Arc<Session>>>,
+    table: Mutex<Table>,
     heartbeat: Arc<Heartbeat>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_id: HashMap<Sid, Arc<Session>>,
+    /// How many of those that began by polling each address has.
+    polling: HashMap<IpAddr, usize>,
+}
+
+/// What one party counts as: an IPv4 address, or the 64 bits of IPv6 that one subscriber is given.
+fn party(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+    }
 }
 
 impl Sessions {
@@ -26,7 +42,7 @@ impl Sessions {
         handler: Box<dyn Fn(Connection) -> Handling + Send + Sync>,
     ) -> Arc<Self> {
         let heartbeat = Heartbeat::new(config.ping_interval, config.ping_timeout);
-        Arc::new(Self { config, handler, by_id: Mutex::default(), heartbeat })
+        Arc::new(Self { config, handler, table: Mutex::default(), heartbeat })
     }
 
     pub(super) fn config(&self) -> &EngineConfig {
@@ -37,16 +53,16 @@ impl Sessions {
         &self.heartbeat
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Sid, Arc<Session>>> {
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn count(&self) -> usize {
-        self.lock().len()
+        self.lock().by_id.len()
     }
 
     pub(super) fn find(&self, sid: &Sid) -> Result<Arc<Session>, Rejection> {
-        self.lock().get(sid).cloned().ok_or(Rejection::UNKNOWN_SID)
+        self.lock().by_id.get(sid).cloned().ok_or(Rejection::UNKNOWN_SID)
     }
 
     /// Lets a new session in; gives the header fields to add to the answer.
@@ -64,23 +80,41 @@ impl Sessions {
     }
 
     fn add(self: &Arc<Self>, session: &Arc<Session>) -> Result<(), Rejection> {
-        let mut by_id = self.lock();
-        if by_id.len() >= self.config.max_sessions {
+        let mut table = self.lock();
+        if table.by_id.len() >= self.config.max_sessions {
             return Err(Rejection::TOO_MANY_SESSIONS);
         }
-        by_id.insert(session.handshake.sid, Arc::clone(session));
-        drop(by_id);
+        if let Some(ip) = session.handshake.polling_ip() {
+            let polling = table.polling.entry(party(ip)).or_default();
+            if *polling >= self.config.max_polling_sessions_per_ip {
+                return Err(Rejection::TOO_MANY_SESSIONS);
+            }
+            *polling += 1;
+        }
+        table.by_id.insert(session.handshake.sid, Arc::clone(session));
+        drop(table);
         self.heartbeat.begin(session);
         Ok(())
     }
 
     pub(super) fn remove(&self, sid: &Sid) {
-        let mut by_id = self.lock();
-        by_id.remove(sid);
+        let mut table = self.lock();
+        let Table { by_id, polling } = &mut *table;
+        let session = by_id.remove(sid);
+        if let Some(party) = session.as_ref().and_then(|session| session.handshake.polling_ip()).map(party)
+            && let Some(count) = polling.get_mut(&party)
+        {
+            *count -= 1;
+            if *count == 0 {
+                polling.remove(&party);
+            }
+        }
         if by_id.capacity() > SPARE && by_id.len() < by_id.capacity() / 8 {
             let len = by_id.len();
             by_id.shrink_to((2 * len).max(SPARE));
         }
+        drop(table);
+        drop(session);
     }
 
     /// Begins a session that polls; its handler has a task of its own.
@@ -109,7 +143,7 @@ impl Sessions {
     }
 
     pub(super) fn close_all(&self) {
-        let all: Vec<_> = self.lock().values().cloned().collect();
+        let all: Vec<_> = self.lock().by_id.values().cloned().collect();
         for session in all {
             session.end(EndReason::ForcedClose);
         }

@@ -100,6 +100,17 @@ impl Args {
         self.json.is_empty()
     }
 
+    /// The same, with a `null` behind them where they end with a text. Clients that are recovered take any text at the end of an
+    /// event for their offset: one without an offset must not end so.
+    #[must_use]
+    pub fn without_text_at_end(mut self) -> Self {
+        if self.json.trim_end().ends_with('"') || self.json.is_empty() {
+            let comma = if self.json.is_empty() { "" } else { "," };
+            self.json = Text::from(format!("{}{comma}null", &*self.json));
+        }
+        self
+    }
+
     /// The JSON text of each argument.
     pub fn iter(&self) -> Elements<'_> {
         Elements { rest: &self.json }

@@ -222,7 +222,7 @@ impl Adapter {
                     id: socket.id().clone(),
                     pid: pid.clone(),
                     rooms: member.rooms,
-                    extensions: socket.extensions().take(),
+                    extensions: socket.extensions().share(),
                     joined_at,
                     since: Instant::now(),
                 });
@@ -313,7 +313,9 @@ impl Adapter {
         arguments: &Args,
     ) -> Result<(), EmitError> {
         let is_kept = !delivery.is_volatile;
-        let needs_offset = is_kept || arguments.json().trim_end().ends_with('"');
+        // Where there is no argument, the last element is the name, which is a text too.
+        let ends_with_text = arguments.is_empty() || arguments.json().trim_end().ends_with('"');
+        let needs_offset = is_kept || ends_with_text;
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let offset = lock(&self.members).past.as_ref().map(|past| past.offset(number));
         let offset = offset.filter(|_| needs_offset);

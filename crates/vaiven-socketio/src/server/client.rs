@@ -178,8 +178,13 @@ impl Task {
 
     /// Whether more may be read.
     fn has_room(&self) -> bool {
-        let waiting: usize = self.members.iter().map(|member| member.turns.waiting()).sum();
-        waiting < self.io.config().max_waiting_events
+        let (mut waiting, mut bytes) = (0, 0);
+        for member in &self.members {
+            waiting += member.turns.waiting();
+            bytes += member.turns.waiting_bytes();
+        }
+        let config = self.io.config();
+        waiting < config.max_waiting_events && bytes < config.max_waiting_bytes
     }
 
     /// Lets everything go on but the reading.
@@ -238,21 +243,31 @@ impl Task {
             }
             member.socket.end(reason);
         }
+        if !self.leave().await {
+            tracing::warn!(
+                handlers = self.members.len(),
+                "handlers were dropped, as they went on for too long"
+            );
+            // That of the end is not one of them: who cleans up behind a socket counts on it.
+            for member in &mut self.members {
+                member.turns.keep_last();
+            }
+            self.leave().await;
+        }
+        for member in std::mem::take(&mut self.members) {
+            self.release(member);
+        }
+    }
+
+    /// Whether all members have left in time.
+    async fn leave(&mut self) -> bool {
         let limit = self.io.config().handler_timeout;
         let done = poll_fn(|cx| {
             self.client.keep(cx);
             self.poll_members(cx);
             if self.members.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         });
-        if timeout(limit, done).await.is_err() {
-            tracing::warn!(
-                handlers = self.members.len(),
-                "handlers were dropped, as they went on for too long"
-            );
-        }
-        for member in std::mem::take(&mut self.members) {
-            self.release(member);
-        }
+        timeout(limit, done).await.is_ok()
     }
 
     // Packets.
@@ -309,10 +324,13 @@ impl Task {
 
     fn connect(&mut self, name: &Text, auth: Option<Text>, parser: Parser) {
         self.sent_away.retain(|left| left != name);
-        let adapter = if self.members.len() < self.io.config().max_namespaces {
-            self.io.adapter(name).ok_or("Invalid namespace")
-        } else {
+        let config = self.io.config();
+        let adapter = if self.members.len() >= config.max_namespaces {
             Err("Too many namespaces")
+        } else if auth.as_ref().is_some_and(|auth| auth.len() > config.max_auth_bytes) {
+            Err("The auth payload is too long")
+        } else {
+            self.io.adapter(name).ok_or("Invalid namespace")
         };
         let adapter = match adapter {
             Ok(adapter) => adapter,

@@ -24,16 +24,18 @@ impl Extensions {
         value.downcast().ok()
     }
 
-    /// Takes all values, for another socket of the same client.
-    pub(super) fn take(&self) -> Self {
-        Self(Mutex::new(std::mem::take(&mut *lock(&self.0))))
+    /// The same values, for another socket of the same client.
+    pub(super) fn share(&self) -> Self {
+        Self(Mutex::new(lock(&self.0).clone()))
     }
 
-    /// Puts all values of another one in.
+    /// Takes over the values of another one for which there is none here: what was said since counts.
     pub(super) fn adopt(&self, other: &Self) {
-        let values = std::mem::take(&mut *lock(&other.0));
-        let before = std::mem::replace(&mut *lock(&self.0), values);
-        drop(before);
+        let values = lock(&other.0).clone();
+        let mut own = lock(&self.0);
+        for (kind, value) in values {
+            own.entry(kind).or_insert(value);
+        }
     }
 }
 

@@ -45,6 +45,12 @@ impl EventContext {
         }
     }
 
+    /// Bytes that it takes while it waits.
+    pub(super) fn bytes(&self) -> usize {
+        let attachments: usize = self.args.attachments().iter().map(Bytes::len).sum();
+        self.name.len() + self.args.json().len() + attachments
+    }
+
     /// The socket.
     pub fn socket(&self) -> &Socket {
         &self.socket

@@ -35,6 +35,11 @@ pub struct IoConfig {
     /// Events of a connection that wait for handlers before nothing more is read from it. 128. A client whose handlers
     /// take long enough then seems to answer no pings.
     pub max_waiting_events: usize,
+    /// Their bytes. 1 MiB; one event may always wait.
+    pub max_waiting_bytes: usize,
+    /// The longest `auth` payload of a client that joins, in bytes; more is refused. 16 KiB: nobody is known yet who sends it,
+    /// and it is kept with the socket.
+    pub max_auth_bytes: usize,
     /// Acknowledgements that a socket may owe at a time. 1,024.
     pub max_pending_acks: usize,
     /// How long handlers may go on when their connection has ended, before they are dropped. 30 s.
@@ -53,11 +58,16 @@ impl Default for IoConfig {
             max_attachments: PacketLimits::default().max_attachments,
             max_namespaces: 100,
             max_waiting_events: 128,
+            max_waiting_bytes: 1 << 20,
+            max_auth_bytes: 16 << 10,
             max_pending_acks: 1024,
             handler_timeout: Duration::from_secs(30),
         }
     }
 }
+
+/// The longest time between two looks at what is kept.
+const MAX_SWEEP: Duration = Duration::from_secs(30);
 
 /// Whether a name is that of a dynamic namespace.
 type Predicate = Box<dyn Fn(&str) -> bool + Send + Sync>;
@@ -107,13 +117,23 @@ impl IoBuilder {
     }
 
     /// The server.
+    ///
+    /// # Panics
+    /// Where a namespace has both [`recovery`](Namespace::recovery) and [`sessions`](Namespace::sessions): only one can say who
+    /// goes on where.
     pub fn build(self) -> Io {
         let Self { config, namespaces, dynamic, state } = self;
+        for namespace in namespaces.values().chain(dynamic.iter().map(|(_, namespace)| &**namespace)) {
+            let has_both = namespace.recovery_config().is_some() && namespace.store().is_some();
+            assert!(!has_both, "a namespace has either recovery or sessions of the application's");
+        }
         let config = Arc::new(config);
         let recovers =
             |namespace: &Namespace| namespace.recovery_config().map(|config| config.max_disconnection);
         let shortest = namespaces.values().chain(dynamic.iter().map(|(_, namespace)| &**namespace));
         let sweep_every = shortest.filter_map(recovers).min().map(|longest| longest / 4);
+        // A dynamic namespace that was still held when its last socket left is let go by this.
+        let sweep_every = sweep_every.or((!dynamic.is_empty()).then_some(MAX_SWEEP));
         let shared = Arc::new_cyclic(|io: &Weak<Shared>| {
             let adapter = |(name, namespace): (String, Namespace)| {
                 let name = Text::from(name);
@@ -124,8 +144,7 @@ impl IoBuilder {
                 adapters: Mutex::new(namespaces.into_iter().map(adapter).collect()),
                 dynamic,
                 state,
-                sweep_every: sweep_every
-                    .map(|every| every.clamp(Duration::from_millis(50), Duration::from_secs(30))),
+                sweep_every: sweep_every.map(|every| every.clamp(Duration::from_millis(50), MAX_SWEEP)),
                 is_swept: AtomicBool::new(false),
                 is_closing: AtomicBool::new(false),
                 engine: OnceLock::new(),

@@ -11,6 +11,7 @@ use std::task::Context;
 #[derive(Default)]
 pub(super) struct Turns {
     waiting: VecDeque<EventContext>,
+    waiting_bytes: usize,
     running: Vec<Handling<()>>,
 }
 
@@ -28,12 +29,33 @@ pub(super) enum Progress {
 impl Turns {
     /// Adds what happened, behind everything else.
     pub(super) fn push(&mut self, context: EventContext) {
+        self.waiting_bytes += context.bytes();
         self.waiting.push_back(context);
+    }
+
+    fn pop(&mut self) -> Option<EventContext> {
+        let context = self.waiting.pop_front()?;
+        self.waiting_bytes -= context.bytes();
+        Some(context)
+    }
+
+    /// Drops what runs and what waits but the last, which is begun already where nothing waits.
+    pub(super) fn keep_last(&mut self) {
+        let last = self.waiting.pop_back();
+        *self = Self::default();
+        if let Some(last) = last {
+            self.push(last);
+        }
     }
 
     /// What waits for its turn.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// The bytes of that.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
     }
 
     /// Whether nothing waits and nothing runs.
@@ -47,8 +69,7 @@ impl Turns {
             Ok(progress) => progress,
             Err(_panic) => {
                 // What panicked is not polled again; what waited behind it is not begun.
-                self.waiting.clear();
-                self.running.clear();
+                *self = Self::default();
                 Progress::Panicked
             }
         }
@@ -59,7 +80,7 @@ impl Turns {
         self.running.retain_mut(|handling| handling.as_mut().poll(cx).is_pending());
         let mut progress = if self.running.len() < before { Progress::Some } else { Progress::None };
         while self.running.len() < namespace.handlers_at_a_time() {
-            let Some(context) = self.waiting.pop_front() else { break };
+            let Some(context) = self.pop() else { break };
             progress = Progress::Some;
             let Some(mut handling) = namespace.begin(context) else { continue };
             // It runs up to its first await before the next one is begun.
